@@ -1,0 +1,35 @@
+# zBO: latent Bayesian optimization of training trajectories, from images to figures.
+# Which studies run is config/config.yaml's to say; on which machine, a profile's.
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/trajectories.smk"
+include: "rules/search.smk"
+include: "rules/compare.smk"
+include: "rules/figures.smk"
+
+
+wildcard_constraints:
+    study="|".join(STUDIES),
+    trial=r"(design|constant|\d+)-\d+",
+    iteration=r"\d+",
+    model="|".join(MODELS),
+    replicate=r"\d+",
+
+
+rule all:
+    """Optimize, compare and draw every study named in the config."""
+    input:
+        # Named here as well as behind the optimum: else a raised budget goes unseen.
+        last_iterations,
+        expand("results/{study}/scores.csv", study=STUDIES),
+        expand("results/{study}/figures/{figure}.pdf", study=STUDIES, figure=FIGURES),
+    default_target: True

@@ -1,0 +1,107 @@
+# The search (table 1, steps 5 to 10). Needs space.h5 and images.h5; makes design.h5, trials/*.h5,
+# iterations/*.h5 and optimum.h5.
+
+
+rule design:
+    """Choose the starting trials in the feasible space."""
+    input:
+        "results/{study}/space.h5",
+    output:
+        "results/{study}/design.h5",
+    log:
+        "logs/{study}/design.log",
+    benchmark:
+        "benchmarks/{study}/design.tsv"
+    params:
+        settings=settings_for("design"),
+    shell:
+        """
+        python scripts/design.py \
+            --settings {params.settings:q} \
+            --space {input:q} \
+            --output {output:q} > {log:q} 2>&1
+        """
+
+
+rule evaluate:
+    """Train one jrVAE along one trajectory and score its manifolds."""
+    input:
+        images="results/{study}/images.h5",
+        candidates=candidates_of_trial,
+    output:
+        "results/{study}/trials/{trial}.h5",
+    log:
+        "logs/{study}/evaluate/{trial}.log",
+    benchmark:
+        "benchmarks/{study}/evaluate/{trial}.tsv"
+    resources:
+        gpu=1,
+    params:
+        settings=settings_for("evaluate"),
+        index=index_of_trial,
+    shell:
+        """
+        python scripts/evaluate.py \
+            --settings {params.settings:q} \
+            --threads {threads} \
+            --gpus {resources.gpu} \
+            --images {input.images:q} \
+            --candidates {input.candidates:q} \
+            --index {params.index} \
+            --trial {wildcards.trial:q} \
+            --output {output:q} > {log:q} 2>&1
+        """
+
+
+checkpoint bo_iteration:
+    """Fit the surrogate to all trials so far and choose the next ones."""
+    input:
+        space="results/{study}/space.h5",
+        candidates=candidates_before,
+        trials=trials_before,
+    output:
+        "results/{study}/iterations/{iteration}.h5",
+    log:
+        "logs/{study}/bo_iteration/{iteration}.log",
+    benchmark:
+        "benchmarks/{study}/bo_iteration/{iteration}.tsv"
+    resources:
+        budget=budget,
+    params:
+        settings=settings_for("bo_iteration"),
+    shell:
+        # Its one line of progress goes to the terminal, the rest to the log. The budget comes as a
+        # resource since a changed parameter would run every iteration again.
+        """
+        python scripts/bo_iteration.py \
+            --settings {params.settings:q} \
+            --threads {threads} \
+            --space {input.space:q} \
+            --candidates {input.candidates:q} \
+            --trials {input.trials:q} \
+            --iteration {wildcards.iteration} \
+            --budget {resources.budget} \
+            --output {output:q} 2> {log:q} | tee -a {log:q}
+        """
+
+
+rule optimum:
+    """Take the optimum out of the last iteration."""
+    input:
+        space="results/{study}/space.h5",
+        iteration=last_iteration,
+        script="scripts/choose_optimum.py",
+    output:
+        "results/{study}/optimum.h5",
+    log:
+        "logs/{study}/optimum.log",
+    benchmark:
+        "benchmarks/{study}/optimum.tsv"
+    shell:
+        """
+        python {input.script:q} \
+            --settings '{{}}' \
+            --space {input.space:q} \
+            --iteration {input.iteration:q} \
+            --output {output:q} > {log:q} 2>&1
+        """

@@ -1,0 +1,103 @@
+"""Fit the surrogate to all trials so far and choose the next ones (table 1, steps 7 to 9).
+
+Iteration k takes the observations of iteration k - 1 and the trials that it asked for, so that each
+file stands for the whole search up to it.
+"""
+
+import sys
+
+import numpy as np
+from tqdm import tqdm
+from zbo import command, optimize, storage
+from zbo.evaluation import DONE
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--space", required=True, help="space.h5")
+    parser.add_argument("--candidates", required=True, help="design.h5 or the previous iteration")
+    parser.add_argument("--trials", required=True, nargs="+", help="the trials it asked for")
+    parser.add_argument("--iteration", required=True, type=int)
+    parser.add_argument("--budget", type=int, help="iterations at most, for the progress line")
+    parser.add_argument("--jobs", type=int, default=1, help="trials at once, for the time left")
+    parser.add_argument("--output", required=True, help="iterations/*.h5")
+    args = parser.parse_args(argv)
+    command.use_threads(args.threads)
+    space = storage.read(args.space, kind="space")
+    z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
+    before = storage.read(args.candidates, kind="candidates")
+    seen = _observations(before, args.trials)
+
+    # The budget is not ours to know: it may be raised later, and this file stays true.
+    settings = optimize.settings_of(args.settings, iterations=sys.maxsize)
+    optimizer = optimize.Optimizer(z, settings, args.settings["seed"])
+    optimizer.improvements = list(before.get("improvements", []))
+    for index, objective, variance in zip(
+        seen["index"], seen["objective"], seen["variance"], strict=True
+    ):
+        optimizer.tell(index, objective, variance)
+    fit = optimizer.fit()
+    stop = optimizer.stopped
+    best, estimated = optimizer.best_evaluated, optimizer.best_estimated
+    asked = np.empty(0, dtype=np.int64) if stop else fit.candidates
+
+    storage.write(
+        args.output,
+        {
+            "iteration": args.iteration,
+            "index": asked,
+            "z": z[asked],
+            "beta": beta[asked],
+            **{f"observed/{name}": values for name, values in seen.items()},
+            "observed/z": z[seen["index"]],
+            "mean": fit.mean.astype(np.float32),
+            "sd": fit.sd.astype(np.float32),
+            "acquisition": fit.acquisition.astype(np.float32),
+            "improvements": np.array(optimizer.improvements),
+            "negligible": optimizer.negligible,
+            "best_evaluated": best,
+            "best_estimated": estimated,
+            "stop": stop,
+            **{f"surrogate/{name}": value for name, value in fit.hyperparameters.items()},
+        },
+        kind="candidates",
+        settings=args.settings,
+    )
+    _show(args, seen, fit, optimizer, stop, len(asked))
+
+
+def _observations(before: dict, trials: list[str]) -> dict[str, np.ndarray]:
+    """Add the trials that were asked for to those observed before them."""
+    read = [storage.read(path, kind="trial") for path in trials]
+    new = {
+        "index": before["index"],
+        "objective": np.array([trial["objective"] for trial in read]),
+        "variance": np.array([trial["variance"] for trial in read]),
+        "scores": np.array([trial["scores"].mean(0) for trial in read]),
+        "failed": np.array([trial["status"] != DONE for trial in read]),
+        "seconds": np.array([storage.facts(path, kind="trial")["seconds"] for path in trials]),
+    }
+    old = storage.group(before, "observed")
+    return {k: np.concatenate([old[k], v]) if old else v for k, v in new.items()}
+
+
+def _show(args, seen, fit, optimizer, stop, asked: int) -> None:
+    # Elapsed counts training alone, so that a search resumed a week later tells the time left, too.
+    done = len(seen["index"])
+    remaining = max((args.budget or 0) - args.iteration, 0) * asked
+    line = tqdm.format_meter(
+        n=done,
+        total=done + remaining,
+        elapsed=seen["seconds"].sum() / args.jobs,
+        unit="trial",
+        prefix=f"iteration {args.iteration}",
+        postfix=f"best {np.nanmax(seen['objective']):.4g}, "
+        f"estimated optimum {fit.mean.max():.4g}, "
+        f"expected improvement {optimizer.improvements[-1]:.2g}",
+        ncols=150,
+    )
+    print(line + (f" | stop: {stop}" if stop else ""))
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,31 @@
+"""Lay out the latent search space and check it for feasibility (table 1, step 4)."""
+
+from zbo import command, storage, trajectory_vae
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--trajectory-vae", required=True, help="trajectory_vae.h5")
+    parser.add_argument("--output", required=True, help="space.h5")
+    args = parser.parse_args(argv)
+    command.use_threads(args.threads)
+    trained = storage.read(args.trajectory_vae, kind="trajectory_vae")
+    model = trajectory_vae.restore(
+        storage.group(trained, "weights"),
+        tuple(args.settings["trajectories"]["bounds"]),
+        trajectory_vae.settings_of(args.settings),
+    )
+    space = args.settings["space"]
+    z, beta, feasible = trajectory_vae.search_space(
+        model, trained["encoded"], space["grid"], space["constraint"], space["tolerance"]
+    )
+    storage.write(
+        args.output,
+        {"z": z, "beta": beta, "feasible": feasible},
+        kind="space",
+        settings=args.settings,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,31 @@
+"""Take the constant trajectory with the highest objective; no labels."""
+
+import numpy as np
+from zbo import command, storage
+from zbo.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--constants", required=True, help="constants.h5")
+    parser.add_argument("--trials", required=True, nargs="+", help="its trials, in order")
+    parser.add_argument("--output", required=True, help="best_constant.h5")
+    args = parser.parse_args(argv)
+    beta = storage.read(args.constants, kind="candidates")["beta"]
+    objective = np.array([storage.read(t, kind="trial")["objective"] for t in args.trials])
+    if np.isnan(objective).all():
+        raise InputError(
+            f"{args.constants}: every constant trajectory failed to train; lower "
+            "training.learning_rate (reasons: status in trials/constant-*.h5)"
+        )
+    best = int(np.nanargmax(objective))
+    storage.write(
+        args.output,
+        {"beta": beta[[best]], "tried": beta[:, 0], "objective": objective},
+        kind="candidates",
+        settings=args.settings,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,38 @@
+"""Take the optimum out of the last iteration: what the search recommends, and its luckiest trial."""
+
+from zbo import command, storage
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--space", required=True, help="space.h5")
+    parser.add_argument("--iteration", required=True, help="the last of iterations/*.h5")
+    parser.add_argument("--output", required=True, help="optimum.h5")
+    args = parser.parse_args(argv)
+    space = storage.read(args.space, kind="space")
+    z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
+    last = storage.read(args.iteration, kind="candidates")
+    estimated, evaluated = last["best_estimated"], last["best_evaluated"]
+    # The highest single trial is a lucky seed; the posterior mean averages over its neighbours.
+    storage.write(
+        args.output,
+        {
+            "z": z[[estimated]],
+            "beta": beta[[estimated]],
+            "mean": last["mean"][estimated],
+            "sd": last["sd"][estimated],
+            "evaluated/z": z[evaluated],
+            "evaluated/beta": beta[evaluated],
+            "evaluated/objective": last["observed/objective"][last["observed/index"] == evaluated],
+            "iterations": last["iteration"],
+            "trials": len(last["observed/index"]),
+            "failed": int(last["observed/failed"].sum()),
+            "stop": last["stop"] or "budget spent",
+        },
+        kind="candidates",
+        settings=args.settings,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

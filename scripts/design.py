@@ -1,0 +1,24 @@
+"""Choose the starting trials in the feasible space (table 1, step 5)."""
+
+from zbo import command, optimize, storage
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--space", required=True, help="space.h5")
+    parser.add_argument("--output", required=True, help="design.h5")
+    args = parser.parse_args(argv)
+    space = storage.read(args.space, kind="space")
+    z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
+    optimizer = optimize.Optimizer(z, optimize.settings_of(args.settings), args.settings["seed"])
+    index = optimizer.ask()
+    storage.write(
+        args.output,
+        {"index": index, "z": z[index], "beta": beta[index]},
+        kind="candidates",
+        settings=args.settings,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,67 @@
+"""Train one jrVAE along one trajectory and score its manifolds (table 1, step 6; table 2)."""
+
+import numpy as np
+from zbo import command, evaluation, jrvae, objective, storage
+from zbo.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--images", required=True, help="images.h5")
+    parser.add_argument("--candidates", required=True, help="file that holds the trajectory")
+    parser.add_argument("--index", required=True, type=int, help="which of its trajectories")
+    parser.add_argument("--trial", required=True, help="name of the trial; its seeds derive from it")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 takes one if it is there")
+    parser.add_argument("--output", required=True, help="trials/*.h5")
+    args = parser.parse_args(argv)
+    command.use_threads(args.threads)
+    settings = args.settings
+    prepared = storage.read(args.images, kind="images")
+    candidates = storage.read(args.candidates, kind="candidates")
+    if not 0 <= args.index < len(candidates["beta"]):
+        raise InputError(
+            f"{args.candidates}: holds {len(candidates['beta'])} trajectories, none is {args.index}"
+        )
+    beta_c = candidates["beta"][args.index].astype(np.float64)
+    beta_d = np.full_like(beta_c, settings["trajectories"]["beta_d"])
+    images = prepared["images"][prepared["subset"]]
+    search = settings["search"]
+    shared = search["seeds"] == "fixed"
+    seeds = evaluation.seeds_of(
+        "every trial" if shared else args.trial, search["replicates"], settings["seed"]
+    )
+    device = command.device(args.gpus)
+    trial = evaluation.evaluate(
+        images,
+        beta_c,
+        beta_d,
+        evaluation.model_settings(settings["model"], images.shape[1:]),
+        jrvae.TrainingSettings(**settings["training"]),
+        objective.ObjectiveSettings(**settings["objective"]),
+        seeds,
+        device,
+        progress=command.progress_bar(search["replicates"] * len(beta_c), args.trial),
+    )
+    storage.write(
+        args.output,
+        {
+            "z": candidates["z"][args.index] if "z" in candidates else None,
+            "beta_c": beta_c,
+            "beta_d": beta_d,
+            "status": trial.status,
+            "objective": trial.objective,
+            "variance": trial.variance,
+            "scores": trial.scores,
+            "loss": trial.loss,
+            "manifolds": trial.manifolds,
+            "seeds": np.array(trial.seeds),
+        },
+        kind="trial",
+        settings=settings,
+        seconds=trial.seconds,
+        device=device,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

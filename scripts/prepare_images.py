@@ -1,0 +1,30 @@
+"""Prepare the images: read, scale to [0, 1], balance, draw the subset of the search."""
+
+import numpy as np
+from zbo import command, images, storage
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--output", required=True, help="images.h5")
+    args = parser.parse_args(argv)
+    chosen = args.settings["images"]
+    size = chosen["size"] and tuple(chosen["size"])
+    prepared = images.load(
+        images.ImageSettings(**chosen | {"size": size}), seed=args.settings["seed"]
+    )
+    storage.write(
+        args.output,
+        {
+            "images": prepared.images,
+            "labels": prepared.labels,
+            "subset": prepared.subset,
+            "names": np.array(prepared.names, dtype=str) if prepared.names else None,
+        },
+        kind="images",
+        settings=args.settings,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,59 @@
+"""Score the compared models: label scores where there are labels, objective, loss."""
+
+import csv
+import os
+from dataclasses import asdict, fields
+from pathlib import Path
+
+import numpy as np
+from zbo import command, scores, storage
+from zbo.evaluation import DONE
+
+LABEL_SCORES = [field.name for field in fields(scores.LabelScores)]
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--images", required=True, help="images.h5")
+    parser.add_argument("--models", required=True, nargs="+", help="models/NAME-SEED.h5")
+    parser.add_argument("--output", required=True, help="scores.csv")
+    args = parser.parse_args(argv)
+    labels = storage.read(args.images, kind="images").get("labels")
+    columns = ["model", "replicate", "seed", "status", *LABEL_SCORES]
+    columns += ["objective", "l1", "l2", "loss", "seconds"]
+    rows = [_row(path, labels, args.settings["model"]["classes"]) for path in args.models]
+    beside = Path(f"{args.output}.{os.getpid()}.part")
+    with open(beside, "w", newline="") as file:
+        table = csv.DictWriter(file, columns, restval="")
+        table.writeheader()
+        table.writerows(rows)
+    beside.replace(args.output)
+
+
+def _row(path: str, labels: np.ndarray | None, classes: int) -> dict:
+    model = storage.read(path, kind="model")
+    name, _, replicate = Path(path).stem.rpartition("-")
+    row = {
+        "model": name,
+        "replicate": replicate,
+        "seed": model["seed"],
+        "status": model["status"],
+        "seconds": f"{storage.facts(path, kind='model')['seconds']:.1f}",
+    }
+    if model["status"] != DONE:
+        return row
+    row["loss"] = f"{model['loss'][-1]:.4f}"
+    if model["probabilities"].shape[1]:  # without classes there is nothing between them to score
+        for column, value in zip(("objective", "l1", "l2"), model["scores"], strict=True):
+            row[column] = f"{value:.4f}"
+    if labels is not None:
+        found = scores.classes_of(model["probabilities"], model["z_mean"], classes, seed=0)
+        row |= {
+            column: round(value, 4)
+            for column, value in asdict(scores.label_scores(found, labels)).items()
+        }
+    return row
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,91 @@
+"""Train one of the compared models on all images (Biswas et al. 2023, figures 7, 9, 11, 12)."""
+
+import time
+
+import numpy as np
+from zbo import command, evaluation, jrvae, objective, storage
+from zbo.errors import InputError
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--images", required=True, help="images.h5")
+    parser.add_argument("--model", required=True, help="one of compare.models")
+    parser.add_argument("--replicate", required=True, type=int, help="which seed")
+    parser.add_argument("--trajectory", nargs="?", help="file of its trajectory; none: constant 1")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 takes one if it is there")
+    parser.add_argument("--output", required=True, help="models/*.h5")
+    args = parser.parse_args(argv)
+    command.use_threads(args.threads)
+    settings = args.settings
+    images = storage.read(args.images, kind="images")["images"]
+    chosen = settings["model"]
+    if args.model == "vanilla":
+        chosen = chosen | {"classes": 0, "invariances": []}
+    beta_c = _trajectory(args, images)
+    beta_d = np.full_like(beta_c, settings["trajectories"]["beta_d"])
+    # The same seeds for every model: differences are the trajectory's.
+    seed = evaluation.seeds_of("compare", args.replicate + 1, settings["seed"])[-1]
+    device = command.device(args.gpus)
+
+    begin = time.perf_counter()
+    network = jrvae.build(evaluation.model_settings(chosen, images.shape[1:]), seed)
+    data = {"beta_c": beta_c, "beta_d": beta_d, "seed": seed, "status": evaluation.DONE}
+    try:
+        history = jrvae.train(
+            network,
+            images,
+            beta_c,
+            beta_d,
+            jrvae.TrainingSettings(**settings["training"]),
+            seed,
+            device=device,
+            progress=command.progress_bar(len(beta_c), f"{args.model} {args.replicate}"),
+        )
+    except jrvae.TrainingDiverged as error:
+        data["status"] = f"failed: {error}"
+    else:
+        scoring = objective.ObjectiveSettings(**settings["objective"])
+        encoding = jrvae.encode(network, images)
+        manifolds = jrvae.manifolds(network, scoring.grid)
+        found = objective.score(manifolds, scoring)
+        data |= {
+            **{f"weights/{name}": w for name, w in jrvae.weights(network).items()},
+            "loss": history.loss,
+            "reconstruction": history.reconstruction,
+            "kl_c": history.kl_c,
+            "kl_d": history.kl_d,
+            "manifolds": manifolds,
+            "traversal": jrvae.traversal(network, scoring.grid),
+            "z_mean": encoding.z_mean,
+            "z_sd": encoding.z_sd,
+            "probabilities": encoding.probabilities,
+            "scores": np.array([found.objective, found.l1, found.l2]),
+        }
+    storage.write(
+        args.output,
+        data,
+        kind="model",
+        settings=settings,
+        seconds=time.perf_counter() - begin,
+        device=device,
+    )
+
+
+def _trajectory(args, images: np.ndarray) -> np.ndarray:
+    cycles = args.settings["trajectories"]["cycles"]
+    if args.trajectory:
+        beta = storage.read(args.trajectory, kind="candidates")["beta"][0].astype(np.float64)
+        if len(beta) != cycles:
+            raise InputError(f"{args.trajectory}: {len(beta)} cycles, the study trains {cycles}")
+        return beta
+    beta = np.ones(cycles)
+    if args.model != "vanilla":
+        # The reconstruction term is a sum over pixels: beta_c = 1 at 28 x 28 is a smaller number
+        # on smaller images.
+        beta *= images[0].size / args.settings["compare"]["unit_pixels"]
+    return beta
+
+
+if __name__ == "__main__":
+    command.run(main)

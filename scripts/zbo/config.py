@@ -1,0 +1,163 @@
+"""One study's settings: its file, what the command line changes, the schema's defaults and checks."""
+
+import copy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from zbo.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2] / "config"
+
+
+def studies(config: dict[str, Any], root: Path = ROOT) -> list[str]:
+    """List the studies to run (`studies` of config.yaml; one name or several).
+
+    Raises:
+        InputError: If a name has no file.
+    """
+    names = config.get("studies", [])
+    names = names.split() if isinstance(names, str) else names
+    known = sorted(path.stem for path in (root / "studies").glob("*.yaml"))
+    for name in names:
+        if name not in known:
+            raise InputError(f"studies: there is no study '{name}'; choose from {', '.join(known)}")
+    return list(names)
+
+
+def load(name: str, changes: str = "", root: Path = ROOT) -> dict[str, Any]:
+    """Read one study: its file, changed, filled with defaults, and checked.
+
+    Args:
+        name: The study, a file in config/studies/.
+        changes: Values changed for this run, "search.iterations=40 seed=1".
+        root: The config folder.
+
+    Returns:
+        Every key of config/schema.yaml, nested as there.
+
+    Raises:
+        InputError: If the file is missing or a key is unknown, ill-typed or inconsistent.
+    """
+    path = root / "studies" / f"{name}.yaml"
+    if not path.exists():
+        raise InputError(f"{path}: there is no such study")
+    try:
+        settings = yaml.safe_load(path.read_text()) or {}
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(settings, dict):
+        raise InputError(f"{path}: expected keys and values, found {type(settings).__name__}")
+    for change in changes.split():
+        _change(settings, change)
+    return check(settings, source=str(path), root=root)
+
+
+def check(settings: dict[str, Any], source: str, root: Path = ROOT) -> dict[str, Any]:
+    """Check settings against the schema and fill in its defaults.
+
+    Args:
+        settings: Keys and values as a study file holds them.
+        source: Where they come from, named in errors.
+        root: The config folder.
+
+    Returns:
+        A new, complete dictionary.
+
+    Raises:
+        InputError: At the first key that is unknown, missing, ill-typed or inconsistent.
+    """
+    schema = _schema(root)
+    settings = copy.deepcopy(settings)
+    _fill(settings, schema)
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(settings), key=lambda e: list(e.path)
+    )
+    if errors:
+        raise InputError(f"{source}: {_explain(errors[0])}")
+    low, high = settings["trajectories"]["bounds"]
+    if low >= high:
+        raise InputError(
+            f"{source}: trajectories.bounds: [{low:g}, {high:g}] are the wrong way round or equal; "
+            "give the smaller first"
+        )
+    if settings["objective"]["window"] % 2 == 0:
+        raise InputError(f"{source}: objective.window: {settings['objective']['window']} is even")
+    return settings
+
+
+def pick(settings: dict[str, Any], keys: list[str]) -> dict[str, Any]:
+    """Pick sections ("model") and single values ("search.replicates") out of a study's settings.
+
+    What a stage is given is all it depends on: a change elsewhere does not run it again.
+    """
+    picked: dict[str, Any] = {}
+    for key in keys:
+        section, _, name = key.partition(".")
+        if name:
+            picked.setdefault(section, {})[name] = settings[section][name]
+        else:
+            picked[section] = settings[section]
+    return picked
+
+
+@cache
+def _schema(root: Path) -> dict[str, Any]:
+    return yaml.safe_load((root / "schema.yaml").read_text())
+
+
+def _change(settings: dict[str, Any], change: str) -> None:
+    key, equals, text = change.partition("=")
+    if not equals:
+        raise InputError(f"set: '{change}' is not key=value; for example search.iterations=40")
+    *parents, leaf = key.split(".")
+    place = settings
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise InputError(f"set: '{key}': {parent} is a value, not a section")
+    place[leaf] = yaml.safe_load(text)
+
+
+def _fill(settings: Any, schema: dict[str, Any]) -> None:
+    # A default of a key whose section is absent counts too, so sections are made first.
+    for name, part in schema.get("properties", {}).items():
+        if "properties" in part:
+            if isinstance(settings.setdefault(name, {}), dict):
+                _fill(settings[name], part)
+        elif "default" in part:
+            settings.setdefault(name, copy.deepcopy(part["default"]))
+
+
+def _explain(error: jsonschema.ValidationError) -> str:
+    key = ".".join(str(part) for part in error.path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = sorted(set(error.instance) - set(known))[0]
+        at = f"{key}.{unknown}" if key else unknown
+        close = _closest(unknown, known)
+        return f"{at}: no such key; {close} (config/schema.yaml lists all)"
+    if error.validator == "required":
+        missing = sorted(set(error.validator_value) - set(error.instance))[0]
+        at = f"{key}.{missing}" if key else missing
+        meaning = error.schema["properties"][missing].get("description", "")
+        return f"{at}: has to be given: {meaning}"
+    hint = ""
+    if error.validator == "type" and isinstance(error.instance, str):
+        try:
+            float(error.instance)
+            hint = "; YAML reads this as text, write the number as 0.001 or 1.0e-3"
+        except ValueError:
+            pass
+    meaning = error.schema.get("description", "")
+    return f"{key}: {error.message}{hint}." + (f" {meaning}" if meaning else "")
+
+
+def _closest(word: str, known: dict[str, Any]) -> str:
+    import difflib
+
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    return f"did you mean '{found[0]}'?" if found else f"known here: {', '.join(sorted(known))}"

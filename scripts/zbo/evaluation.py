@@ -1,0 +1,131 @@
+"""One trial: train along a trajectory, score the manifolds, say what failed."""
+
+import logging
+import time
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from zbo import jrvae, objective
+
+log = logging.getLogger(__name__)
+
+DONE = "done"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one evaluation found.
+
+    Attributes:
+        status: "done", or why it failed.
+        objective: Mean over the replicates, NaN if failed.
+        variance: Of that mean, from the replicates' spread; NaN with fewer than two.
+        scores: Objective, ℓ1 and ℓ2 of each replicate, shape (replicates, 3).
+        loss: Of each replicate at each cycle, shape (replicates, N); NaN after a failure.
+        manifolds: Of the first replicate, shape (K, B, B, h, w); None if it failed.
+        seeds: Of each replicate.
+        seconds: Wall time.
+    """
+
+    status: str
+    objective: float
+    variance: float
+    scores: np.ndarray
+    loss: np.ndarray
+    manifolds: np.ndarray | None
+    seeds: list[int]
+    seconds: float
+
+
+def evaluate(
+    images: np.ndarray,
+    beta_c: np.ndarray,
+    beta_d: np.ndarray,
+    model: jrvae.ModelSettings,
+    training: jrvae.TrainingSettings,
+    scoring: objective.ObjectiveSettings,
+    seeds: list[int],
+    device: str = "cpu",
+    progress: Callable[[int, float], None] | None = None,
+) -> Trial:
+    """Train a jrVAE along one trajectory and score its manifolds (table 2), once a seed.
+
+    A training that diverges fails the trial, with its reason; nothing is raised for it.
+
+    Args:
+        images: Shape (n, h, w), in [0, 1].
+        beta_c: KL scale factor of the continuous latents at each cycle, shape (N,).
+        beta_d: Of the discrete latent, shape (N,).
+        model: What to build.
+        training: How to train it.
+        scoring: What to maximize.
+        seeds: One a replicate.
+        device: Of the training.
+        progress: Called after each cycle with its number, over all replicates, and loss.
+
+    Returns:
+        Objective, its parts and the training's history.
+    """
+    begin = time.perf_counter()
+    cycles = len(beta_c)
+    scores = np.full((len(seeds), 3), np.nan)
+    loss = np.full((len(seeds), cycles), np.nan)
+    manifolds, status = None, DONE
+    for replicate, seed in enumerate(seeds):
+        network = jrvae.build(model, seed)
+
+        def report(cycle: int, value: float, done: int = replicate * cycles) -> None:
+            if progress:
+                progress(done + cycle, value)
+
+        try:
+            history = jrvae.train(
+                network, images, beta_c, beta_d, training, seed, device=device, progress=report
+            )
+        except jrvae.TrainingDiverged as error:
+            status = f"failed with seed {seed}: {error}"
+            log.warning(status)
+            break
+        loss[replicate] = history.loss
+        learned = jrvae.manifolds(network, scoring.grid)
+        manifolds = learned if manifolds is None else manifolds
+        found = objective.score(learned, scoring)
+        scores[replicate] = found.objective, found.l1, found.l2
+    if status == DONE and not np.isfinite(scores).all():
+        status = f"failed: objective '{scoring.name}' is not finite"
+    done = status == DONE
+    return Trial(
+        status=status,
+        objective=float(scores[:, 0].mean()) if done else np.nan,
+        variance=float(scores[:, 0].var(ddof=1) / len(seeds)) if done and len(seeds) > 1 else np.nan,
+        scores=scores,
+        loss=loss,
+        manifolds=manifolds,
+        seeds=seeds,
+        seconds=time.perf_counter() - begin,
+    )
+
+
+def model_settings(section: dict[str, Any], image_shape: tuple[int, ...]) -> jrvae.ModelSettings:
+    """Turn section `model` of a study into what `jrvae.build` builds, for images (h, w)."""
+    lists = {name: tuple(section[name]) for name in ("invariances", "hidden_dim")}
+    return jrvae.ModelSettings(image_shape=tuple(image_shape), **section | lists)
+
+
+def seeds_of(name: str, count: int, seed: int) -> list[int]:
+    """Derive the seeds of one trial or model from its name and the study's seed.
+
+    Args:
+        name: For example "design-003"; a name shared by all gives all the same seeds (`fixed`).
+        count: How many.
+        seed: The study's.
+
+    Returns:
+        Non-negative integers below 2^31, the first ones unchanged when `count` grows.
+    """
+    sequence = np.random.SeedSequence([seed, zlib.crc32(name.encode())])
+    return [int(child.generate_state(1)[0] >> 1) for child in sequence.spawn(count)]

@@ -1,0 +1,151 @@
+"""Families of trajectories, by name: functions that sample how β evolves over training.
+
+A family is a function `(samples, cycles, bounds, generator) -> (samples, cycles)`. Register one of
+your own under a name, or name it in the study file by import path (`my_module:my_family`).
+The paper uses linear cooldown and random segments (MNIST) and periodic (nanoparticles); parameter
+ranges are those of the authors' scripts, as shares of the bounds and of the cycles, each parameter
+drawn by itself where the scripts sweep all four of the cooldown together.
+"""
+
+import importlib
+from collections.abc import Callable
+
+import numpy as np
+
+from zbo.errors import InputError
+
+Bounds = tuple[float, float]
+Family = Callable[[int, int, Bounds, np.random.Generator], np.ndarray]
+
+FAMILIES: dict[str, Family] = {}
+
+
+def register(family: Family) -> Family:
+    """Register a family under its function's name."""
+    FAMILIES[family.__name__] = family
+    return family
+
+
+def by_path(path: str, key: str) -> Callable:
+    """Import a person's own function.
+
+    Args:
+        path: "module:function"; the working folder is searched too.
+        key: The config key that names it, for errors.
+
+    Returns:
+        The function.
+
+    Raises:
+        InputError: If the module or the function cannot be found.
+    """
+    import sys
+
+    module, _, name = path.partition(":")
+    if "" not in sys.path:
+        sys.path.append("")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{key}: '{path}': {error}; give module:function importable from here"
+        ) from error
+
+
+def sample(
+    names: list[str], per_family: int, cycles: int, bounds: Bounds, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sample trajectories from several families (Biswas et al. 2023, table 1, step 1).
+
+    Args:
+        names: Families, registered names or import paths.
+        per_family: Trajectories a family.
+        cycles: N, values a trajectory.
+        bounds: Smallest and largest β, dimensionless.
+        seed: Of the study; each family draws from its own stream.
+
+    Returns:
+        β, shape (len(names) * per_family, N), float32, and the index into `names` of each, int64.
+
+    Raises:
+        InputError: If a family is unknown, or gives another shape or values that are not finite.
+    """
+    parts = []
+    for index, name in enumerate(names):
+        family = FAMILIES.get(name)
+        if family is None:
+            if ":" not in name:
+                known = ", ".join(FAMILIES)
+                raise InputError(
+                    f"trajectories.families: there is no family '{name}'; choose from {known}, "
+                    "or give module:function"
+                )
+            family = by_path(name, "trajectories.families")
+        generator = np.random.default_rng([seed, index])
+        beta = np.asarray(family(per_family, cycles, bounds, generator), dtype=np.float32)
+        if beta.shape != (per_family, cycles) or not np.isfinite(beta).all():
+            raise InputError(
+                f"trajectories.families: '{name}' gave shape {beta.shape}, "
+                f"{np.isfinite(beta).mean():.0%} of it finite; expected {(per_family, cycles)}, all"
+            )
+        parts.append(beta)
+    return np.concatenate(parts), np.repeat(np.arange(len(names)), per_family)
+
+
+def rescale(beta: np.ndarray, bounds: Bounds) -> np.ndarray:
+    """Scale each trajectory so that its smallest and largest values are the bounds."""
+    low, high = beta.min(1, keepdims=True), beta.max(1, keepdims=True)
+    return bounds[0] + (beta - low) / (high - low) * (bounds[1] - bounds[0])
+
+
+@register
+def linear_cooldown(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator):
+    """Hold a high β, cool it linearly to a low one, stay there (figure 5(a)).
+
+    Start in 60..100 %, stop in 2..10 % of the upper bound (not below the lower), held for up to a
+    sixth of the training, cooled over up to two thirds of it.
+    """
+    low, high = bounds
+    start = rng.uniform(0.6, 1.0, (samples, 1)) * high
+    stop = np.maximum(rng.uniform(0.02, 0.1, (samples, 1)) * high, low)
+    hold = rng.uniform(1 / 120, 20 / 120, (samples, 1)) * cycles
+    cooling = rng.uniform(1 / 120, 80 / 120, (samples, 1)) * cycles
+    progress = np.clip((np.arange(cycles) - hold) / cooling, 0, 1)
+    return np.maximum(start + progress * (stop - start), low)
+
+
+@register
+def segments(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator):
+    """Join random values by straight lines over two random knots, with noise (figure 5(a)).
+
+    Values uniform in the bounds, knots uniform over the training, noise with a standard deviation
+    of 2 % of the bounds' range, clipped to them.
+    """
+    low, high = bounds
+    knots = np.sort(rng.uniform(0, 1, (samples, 2)), axis=1)
+    at = np.column_stack([np.zeros(samples), knots, np.ones(samples)])
+    values = rng.uniform(low, high, (samples, 4))
+    when = np.linspace(0, 1, cycles)
+    beta = np.stack([np.interp(when, *line) for line in zip(at, values, strict=True)])
+    return np.clip(beta + rng.normal(0, 0.02 * (high - low), beta.shape), low, high)
+
+
+@register
+def periodic(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator):
+    """Oscillate: A exp(αx) cos(ωx) + Bx on x in 0..2, each rescaled to the bounds (figure 8(a)).
+
+    A lognormal(1, 1), α in -2..2, ω in 8..14, B in -1..1.
+    """
+    x = np.linspace(0, 2, cycles)
+    amplitude = rng.lognormal(1, 1, (samples, 1))
+    growth = rng.uniform(-2, 2, (samples, 1))
+    frequency = rng.uniform(8, 14, (samples, 1))
+    drift = rng.uniform(-1, 1, (samples, 1))
+    beta = amplitude * np.exp(growth * x) * np.cos(frequency * x) + drift * x
+    return rescale(beta, bounds)
+
+
+@register
+def constant(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator):
+    """Keep one β throughout, uniform in the bounds: what a search over trajectories has to beat."""
+    return np.repeat(rng.uniform(*bounds, (samples, 1)), cycles, axis=1)

@@ -1,0 +1,113 @@
+"""Builds and loads the compiled decoder (decoder.c) at first use, where there is a C compiler.
+
+Environment:
+    ZBO_KERNEL: "off" leaves everything to torch.
+    ZBO_KERNEL_CACHE: Folder to keep the library in, before $XDG_CACHE_HOME/zbo or ~/.cache/zbo;
+        point it into a container image to ship a library built there for the same processor.
+    CC: Compiler, before cc, gcc and clang.
+"""
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+logger = logging.getLogger(__name__)
+
+_SOURCE = Path(__file__).with_name("decoder.c")
+# No -ffast-math: a NaN must come through, so that a diverging training is noticed.
+_FLAGS = ("-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
+_POINTER, _FLOAT, _LONG = ctypes.c_void_p, ctypes.c_float, ctypes.c_long
+
+
+class Batch(ctypes.Structure):
+    """The struct of the same name in decoder.c."""
+
+    _fields_ = (
+        [(name, _LONG) for name in ("pixels", "classes", "h0", "h1", "h2")]
+        + [("sigma", _FLOAT)]
+        + [(name, _POINTER) for name in ("images", "coords", "latents", "q", "active")]
+        + [(name, _POINTER) for name in ("wc", "bc", "w1_forward", "w1_backward", "b1")]
+        + [(name, _POINTER) for name in ("w2_forward", "w2_backward", "b2", "w3", "b3")]
+        + [(name, _POINTER) for name in ("logp", "d_coords", "d_latents")]
+    )
+
+
+@functools.cache
+def load() -> ctypes.CDLL | None:
+    """Load the compiled decoder, building it if need be.
+
+    Returns:
+        The library, or None where it is turned off or cannot be built; that is logged once.
+    """
+    if os.environ.get("ZBO_KERNEL", "").lower() == "off":
+        logger.info("compiled decoder turned off by ZBO_KERNEL; using torch")
+        return None
+    try:
+        library = _find_or_build()
+    except (OSError, subprocess.SubprocessError) as error:
+        logger.warning("no compiled decoder, using torch, several times slower: %s", error)
+        return None
+    library.zbo_sums.restype = _LONG
+    library.zbo_sums.argtypes = (_POINTER,)
+    library.zbo_decode.argtypes = (_POINTER, _LONG, _LONG, _POINTER)
+    return library
+
+
+def _find_or_build() -> ctypes.CDLL:
+    key = hashlib.sha256(repr((_SOURCE.read_bytes(), _FLAGS, _processor())).encode()).hexdigest()
+    name = f"decoder-{key[:16]}.so"
+    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folders = [Path(f) for f in (os.environ.get("ZBO_KERNEL_CACHE"),) if f] + [Path(user) / "zbo"]
+    for folder in folders:
+        if (folder / name).is_file():
+            return ctypes.CDLL(str(folder / name))
+    compiler = next(
+        filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang"))), None
+    )
+    if compiler is None:
+        raise FileNotFoundError("no C compiler (cc, gcc, clang) on PATH")
+    with tempfile.TemporaryDirectory(prefix="zbo-") as scratch:  # a loaded file may be removed
+        built = _build(compiler, Path(scratch) / name)
+        library = ctypes.CDLL(str(built))
+        for folder in folders:
+            if _keep(built, folder / name):
+                break
+    return library
+
+
+def _build(compiler: str, target: Path) -> Path:
+    for native in (["-march=native"], ["-mcpu=native"], []):
+        command = [compiler, *_FLAGS, *native, "-o", str(target), str(_SOURCE), "-lm"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        if done.returncode == 0:
+            return target
+    raise OSError(f"{compiler} failed: {done.stderr.strip()[-300:]}")
+
+
+def _keep(built: Path, target: Path) -> bool:
+    """Copy beside, then rename: processes that start together may all do so."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as beside:
+            beside.write(built.read_bytes())
+        os.replace(beside.name, target)
+    except OSError:
+        return False
+    return True
+
+
+def _processor() -> str:
+    """What the machine code depends on: on a cluster one home folder serves several kinds."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.machine() + platform.processor()
+    kinds = ("model name", "flags", "Features", "CPU part")
+    return platform.machine() + "".join(sorted({x for x in lines if x.startswith(kinds)}))

@@ -1,0 +1,191 @@
+"""What is maximized: structural similarity between and within learned manifolds.
+
+Biswas et al. 2023, table 2. An objective is a function `(manifolds, settings) -> float`, higher is
+better, no labels. Register one of your own under a name, or name it in the study file by import
+path (`my_module:my_objective`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from zbo.errors import InputError
+from zbo.families import by_path
+
+# Constants of SSIM for a data range of 1 (Wang et al. 2004).
+C1, C2 = 0.01**2, 0.03**2
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """Section `objective` of a study."""
+
+    name: str = "l1"
+    grid: int = 12
+    window: int = 5
+    sigma: float = 1.5
+    pairs: int = 1000
+
+
+@dataclass(frozen=True)
+class Score:
+    """Objective and its parts of one set of manifolds, dimensionless."""
+
+    objective: float
+    l1: float
+    l2: float
+
+
+def score(manifolds: np.ndarray | Tensor, settings: ObjectiveSettings) -> Score:
+    """Score learned manifolds (table 2, steps 2-4).
+
+    Args:
+        manifolds: Decoded images in [0, 1], shape (K, B, B, h, w).
+        settings: Objective, SSIM window, pairs.
+
+    Returns:
+        The objective, ℓ1 and ℓ2.
+
+    Raises:
+        InputError: If the objective is unknown or the images are smaller than the window.
+    """
+    manifolds = torch.as_tensor(manifolds)
+    if min(manifolds.shape[-2:]) < settings.window:
+        raise InputError(
+            f"objective.window: {settings.window} pixels do not fit into images of "
+            f"{manifolds.shape[-2]} x {manifolds.shape[-1]}"
+        )
+    l1, l2 = between_classes(manifolds, settings), within_classes(manifolds, settings)
+    if settings.name in OBJECTIVES:
+        value = OBJECTIVES[settings.name](l1, l2)
+    elif ":" in settings.name:
+        value = float(by_path(settings.name, "objective.name")(manifolds.numpy(), settings))
+    else:
+        raise InputError(
+            f"objective.name: there is no objective '{settings.name}'; choose from "
+            f"{', '.join(OBJECTIVES)}, or give module:function"
+        )
+    return Score(value, l1, l2)
+
+
+OBJECTIVES: dict[str, Callable[[float, float], float]] = {
+    "l1": lambda l1, l2: l1,  # the paper's choice for MNIST
+    "l1-l2": lambda l1, l2: l1 - l2,  # equation 2
+}
+
+
+def between_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
+    """Sum over pairs of classes of the mean SSIM loss, grid image by grid image (ℓ1, table 2).
+
+    Args:
+        manifolds: Shape (K, B, B, h, w).
+        settings: SSIM window.
+
+    Returns:
+        ℓ1, between 0 and K(K-1)/2.
+    """
+    images = manifolds.flatten(1, 2)  # (K, B*B, h, w)
+    local = _moments(images, settings)
+    total = 0.0
+    for i in range(len(images) - 1):
+        ssim = _ssim(images[i], images[i + 1 :], *(m[i] for m in local), *(m[i + 1 :] for m in local), settings)
+        total += _loss(ssim).mean(-1).sum().item()
+    return total
+
+
+def within_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
+    """Sum over classes of the mean SSIM loss over random pairs of distinct grid images (ℓ2, table 2).
+
+    The pairs are drawn once from a fixed seed: the same for every class and every trial, so that
+    they add no noise to a comparison.
+
+    Args:
+        manifolds: Shape (K, B, B, h, w).
+        settings: SSIM window and number of pairs a class.
+
+    Returns:
+        ℓ2, between 0 and K.
+    """
+    images = manifolds.flatten(1, 2)
+    first, second = random_pairs(images.shape[1], settings.pairs)
+    local = _moments(images, settings)
+    total = 0.0
+    for k in range(len(images)):
+        of_class = [m[k] for m in local]
+        ssim = _ssim(
+            images[k, first],
+            images[k, second],
+            *(m[first] for m in of_class),
+            *(m[second] for m in of_class),
+            settings,
+        )
+        total += _loss(ssim).mean().item()
+    return total
+
+
+@cache
+def random_pairs(count: int, pairs: int) -> tuple[Tensor, Tensor]:
+    """Draw distinct unordered pairs of distinct indices below `count`; all of them if fewer exist.
+
+    Returns:
+        First and second indices, each (min(pairs, count (count - 1) / 2),), int64.
+    """
+    first, second = np.triu_indices(count, k=1)
+    few = np.random.default_rng(0).permutation(len(first))[:pairs]
+    return torch.as_tensor(first[few]), torch.as_tensor(second[few])
+
+
+def ssim(x: Tensor, y: Tensor, settings: ObjectiveSettings) -> Tensor:
+    """Compute the structural similarity of image pairs (Wang et al. 2004), data range 1.
+
+    Gaussian window, averaged over the places where it fits into the image, as scikit-image does.
+
+    Args:
+        x: Images, shape (..., h, w).
+        y: Images, broadcastable to x.
+        settings: Window side and standard deviation, pixels.
+
+    Returns:
+        SSIM of each pair, shape (...), between -1 and 1.
+    """
+    return _ssim(x, y, *_moments(x, settings), *_moments(y, settings), settings)
+
+
+def _moments(images: Tensor, settings: ObjectiveSettings) -> tuple[Tensor, Tensor]:
+    # Each image's local mean and variance are needed in every pair it is in: computed once.
+    mean = _smooth(images, settings)
+    return mean, _smooth(images.square(), settings) - mean.square()
+
+
+def _ssim(x, y, mean_x, var_x, mean_y, var_y, settings: ObjectiveSettings) -> Tensor:
+    both = mean_x * mean_y
+    covariance = _smooth(x * y, settings) - both
+    above = (2 * both + C1) * (2 * covariance + C2)
+    below = (mean_x.square() + mean_y.square() + C1) * (var_x + var_y + C2)
+    return (above / below).mean((-2, -1))
+
+
+def _loss(ssim: Tensor) -> Tensor:
+    return ((1 - ssim) / 2).clamp(0, 1)
+
+
+def _smooth(images: Tensor, settings: ObjectiveSettings) -> Tensor:
+    rows, columns = (_window(side, settings).to(images) for side in images.shape[-2:])
+    return rows @ images @ columns.T
+
+
+@cache
+def _window(side: int, settings: ObjectiveSettings) -> Tensor:
+    # The Gaussian window as a banded matrix, (side - window + 1, side): at these sizes a matrix
+    # product is several times faster than a convolution of one channel.
+    at = torch.arange(settings.window, dtype=torch.float64) - settings.window // 2
+    weight = torch.exp(-at.square() / (2 * settings.sigma**2))
+    places = side - settings.window + 1
+    matrix = torch.zeros(places, side, dtype=torch.float64)
+    for place in range(places):
+        matrix[place, place : place + settings.window] = weight / weight.sum()
+    return matrix

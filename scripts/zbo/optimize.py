@@ -1,0 +1,202 @@
+"""The ask/tell loop of latent Bayesian optimization (Biswas et al. 2023, table 1, steps 5-10).
+
+The workflow's `design` and `bo_iteration` rules run it one step a file. On any function of a latent
+point, without Snakemake:
+
+    optimizer = Optimizer(z, Settings(initial=10, iterations=30), seed=0)
+    while not optimizer.stopped:
+        for index in optimizer.ask():
+            optimizer.tell(index, objective(decode(z[index])))
+    z[optimizer.best_estimated]
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+import torch
+
+from zbo.errors import InputError
+from zbo.surrogate import Proposal, SurrogateSettings, propose
+
+
+@dataclass(frozen=True)
+class Settings(SurrogateSettings):
+    """Section `search` of a study: budget and stopping, beside how to fit and propose.
+
+    Attributes:
+        initial: Trials of the starting design.
+        iterations: Proposals at most.
+        design: "sobol" (space filling) or "random".
+        stop_threshold: Largest expected improvement, as a share of the objective's standard
+            deviation over all trials, that counts as negligible.
+        stop_patience: Negligible proposals in a row before stopping.
+    """
+
+    initial: int = 20
+    iterations: int = 120
+    design: str = "sobol"
+    stop_threshold: float = 0.01
+    stop_patience: int = 2
+
+
+def settings_of(study: dict[str, Any], **changes: Any) -> Settings:
+    """Take what concerns the optimizer out of section `search` of a study's settings."""
+    known = {item.name for item in fields(Settings)}
+    chosen = {name: value for name, value in study["search"].items() if name in known}
+    return Settings(**chosen | changes)
+
+
+@dataclass
+class Observations:
+    """Trials so far: index into the space, objective (NaN if failed), noise variance (NaN if unknown)."""
+
+    index: list[int] = field(default_factory=list)
+    objective: list[float] = field(default_factory=list)
+    variance: list[float] = field(default_factory=list)
+
+
+class Optimizer:
+    """Ask where to evaluate, tell what was found, until improvement is negligible or the budget spent.
+
+    Args:
+        z: Feasible latent points, shape (m, d).
+        settings: Budget, surrogate, acquisition, stopping.
+        seed: Of the starting design.
+
+    Raises:
+        InputError: If the space holds fewer points than the starting design asks for.
+    """
+
+    def __init__(self, z: np.ndarray, settings: Settings, seed: int) -> None:
+        if len(z) < settings.initial:
+            raise InputError(
+                f"search.initial: {settings.initial} trials do not fit into a search space of "
+                f"{len(z)} feasible points; raise space.grid or lower search.initial"
+            )
+        self.z, self.settings, self.seed = z, settings, seed
+        self.observed = Observations()
+        self.proposals = 0
+        self.improvements: list[float] = []  # largest expected improvement at each fit
+        self._fit: tuple[int, Proposal] | None = None  # observations it was made of, and the fit
+
+    def ask(self) -> np.ndarray:
+        """Choose what to evaluate next: the starting design first, then the acquisition's best.
+
+        Returns:
+            Indices into z, shape (initial,) or (batch_size,); empty when the search is over.
+
+        Raises:
+            InputError: If fewer than two trials succeeded.
+        """
+        if not self.observed.index:
+            return initial_design(self.z, self.settings.initial, self.settings.design, self.seed)
+        if self.stopped:
+            return np.empty(0, dtype=np.int64)
+        self.proposals += 1
+        return self.fit().candidates
+
+    def fit(self) -> Proposal:
+        """Fit the surrogate to all that was told; the same fit until more is told.
+
+        Returns:
+            Posterior and acquisition over z, and the candidates `ask` would give.
+
+        Raises:
+            InputError: If fewer than two trials succeeded.
+        """
+        index, objective, variance = self._told()
+        if self._fit and self._fit[0] == len(index):
+            return self._fit[1]
+        worked = np.isfinite(objective)
+        known = np.isfinite(variance[worked]).all()
+        proposal = propose(
+            self.z,
+            self.z[index[worked]],
+            objective[worked],
+            variance[worked] if known else None,
+            self.settings,
+            self._open(),
+        )
+        self.improvements.append(float(proposal.expected_improvement[self._open()].max(initial=0)))
+        self._fit = (len(index), proposal)
+        return proposal
+
+    def tell(self, index: int, objective: float, variance: float = np.nan) -> None:
+        """Report one evaluation.
+
+        Args:
+            index: Which point of z.
+            objective: What was found there, higher is better; NaN if the evaluation failed.
+            variance: Noise variance of the objective, where it is known.
+        """
+        self.observed.index.append(int(index))
+        self.observed.objective.append(float(objective))
+        self.observed.variance.append(float(variance))
+
+    @property
+    def stopped(self) -> str:
+        """Why the search is over, or "" while it is not."""
+        if not self.observed.index:
+            return ""
+        if self.proposals >= self.settings.iterations:
+            return f"budget of {self.settings.iterations} iterations spent"
+        if not self._open().any():
+            return "every point of the search space is evaluated"
+        self.fit()
+        last = self.improvements[-self.settings.stop_patience :]
+        if len(last) == self.settings.stop_patience and max(last) < self.negligible:
+            return f"expected improvement below {self.negligible:.2g}, which is negligible"
+        return ""
+
+    @property
+    def negligible(self) -> float:
+        """The expected improvement below which the search stops, units of the objective."""
+        _, objective, _ = self._told()
+        return self.settings.stop_threshold * float(np.nanstd(objective, ddof=1))
+
+    @property
+    def best_evaluated(self) -> int:
+        """Index of the point with the highest observed objective: a lucky draw where noise is large."""
+        index, objective, _ = self._told()
+        return int(index[np.nanargmax(objective)])
+
+    @property
+    def best_estimated(self) -> int:
+        """Index of the point with the highest posterior mean: what the search recommends."""
+        return int(np.argmax(self.fit().mean))
+
+    def _open(self) -> np.ndarray:
+        is_open = np.ones(len(self.z), dtype=bool)
+        is_open[self.observed.index] = False
+        return is_open
+
+    def _told(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        seen = self.observed
+        return np.array(seen.index, int), np.array(seen.objective), np.array(seen.variance)
+
+
+def initial_design(z: np.ndarray, count: int, design: str, seed: int) -> np.ndarray:
+    """Choose the starting points from the feasible ones (table 1, step 5).
+
+    Args:
+        z: Feasible latent points, shape (m, d).
+        count: Points to choose, all different.
+        design: "random", the paper's, or "sobol": the points nearest to a scrambled Sobol sequence
+            over the bounding box, which leaves smaller holes.
+        seed: Of either.
+
+    Returns:
+        Indices into z, shape (count,).
+    """
+    if design == "random":
+        return np.random.default_rng(seed).choice(len(z), count, replace=False)
+    sobol = torch.quasirandom.SobolEngine(z.shape[1], scramble=True, seed=seed)
+    low, high = z.min(0), z.max(0)
+    chosen: list[int] = []
+    scale = np.where(high > low, high - low, 1)
+    for target in sobol.draw(count).numpy():
+        distance = np.square((z - low) / scale - target).sum(1)
+        distance[chosen] = np.inf
+        chosen.append(int(distance.argmin()))
+    return np.array(chosen, dtype=np.int64)

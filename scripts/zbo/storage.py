@@ -1,0 +1,166 @@
+"""HDF5 files between the stages: written whole or not at all, checked when read."""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from zbo.errors import InputError
+
+RECORDED_PACKAGES = ("numpy", "torch", "pyroved", "pyro-ppl", "gpytorch", "botorch", "scikit-image")
+
+
+def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any) -> None:
+    """Write one HDF5 file, whole or not at all: beside its place, flushed, then renamed.
+
+    Args:
+        path: Where the file shall stand.
+        data: Dataset name (may hold "/") to array, number or text; None is left out.
+        kind: What the file is, checked by `read` ("images", "trial", ...).
+        **facts: What made it (settings, seed, seconds, device, ...), stored as JSON attributes
+            beside versions, commit and time.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with h5py.File(beside, "w") as file:
+            for name, value in data.items():
+                if value is not None:
+                    _write_dataset(file, name, value)
+            for name, value in (_provenance() | facts).items():
+                file.attrs[name] = json.dumps(value)
+            file.attrs["kind"] = kind
+            file.flush()
+        with open(beside, "rb") as flushed:
+            os.fsync(flushed.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read(path: str | Path, *, kind: str) -> dict[str, Any]:
+    """Read every dataset of a file that `write` made.
+
+    Args:
+        path: The file.
+        kind: What it has to be.
+
+    Returns:
+        Dataset name to array, number or text; names of datasets in groups hold "/".
+
+    Raises:
+        InputError: If the file is missing, cut short, or of another kind.
+    """
+    data: dict[str, Any] = {}
+
+    def collect(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset):
+            data[name] = item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()]
+
+    with _open(path, kind) as file:
+        try:
+            file.visititems(collect)
+        except (OSError, RuntimeError) as error:
+            raise _cut_short(path) from error
+    return data
+
+
+def facts(path: str | Path, *, kind: str) -> dict[str, Any]:
+    """Read what made a file: settings, seed, versions, commit, time, seconds.
+
+    Args:
+        path: The file.
+        kind: What it has to be.
+
+    Returns:
+        Name to value.
+
+    Raises:
+        InputError: As for `read`.
+    """
+    with _open(path, kind) as file:
+        return {name: json.loads(v) for name, v in file.attrs.items() if name != "kind"}
+
+
+def group(data: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Pick one group out of what `read` gave, names shortened ("weights/a.b" to "a.b")."""
+    start = prefix.rstrip("/") + "/"
+    return {name[len(start) :]: v for name, v in data.items() if name.startswith(start)}
+
+
+def _open(path: str | Path, kind: str) -> h5py.File:
+    if not Path(path).exists():
+        raise InputError(f"{path}: there is no such file; run the workflow to make it")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise _cut_short(path) from error
+    if file.attrs.get("kind") != kind:
+        found = file.attrs.get("kind", "an HDF5 file of another origin")
+        file.close()
+        raise InputError(f"{path}: expected a file of kind '{kind}', found '{found}'")
+    return file
+
+
+def _cut_short(path: str | Path) -> InputError:
+    return InputError(
+        f"{path}: not a whole HDF5 file (cut short or damaged); "
+        "delete it and run the workflow again, it makes just what is missing"
+    )
+
+
+def _write_dataset(file: h5py.File, name: str, value: Any) -> None:
+    if isinstance(value, str):
+        file[name] = value
+        return
+    array = np.asarray(value)
+    if array.dtype.kind == "U":
+        array = array.astype(h5py.string_dtype())
+    # Compression pays on images and maps; small arrays are faster without.
+    options = {"compression": "gzip", "compression_opts": 1} if array.nbytes > 2**16 else {}
+    file.create_dataset(name, data=array, **options)
+
+
+def _provenance() -> dict[str, Any]:
+    return {
+        "versions": _versions(),
+        "commit": commit(),
+        "machine": platform.machine(),
+        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+@cache
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in RECORDED_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def commit() -> str:
+    """Name the commit of the code that runs ("-dirty" if changed since), or "unknown"."""
+    if known := os.environ.get("ZBO_COMMIT"):  # the image has no repository to ask
+        return known
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() or "unknown"
