@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 from tqdm import tqdm
+
 from zbo import command, optimize, storage
 from zbo.evaluation import DONE
 

@@ -1,6 +1,7 @@
 """Take the constant trajectory with the highest objective; no labels."""
 
 import numpy as np
+
 from zbo import command, storage
 from zbo.errors import InputError
 

@@ -1,6 +1,7 @@
 """Choose constant trajectories to compare the search with, evenly in the logarithm of β."""
 
 import numpy as np
+
 from zbo import command, storage
 
 

@@ -1,4 +1,4 @@
-"""Take the optimum out of the last iteration: what the search recommends, and its luckiest trial."""
+"""Take the optimum out of the last iteration: what the search recommends, not a lucky trial."""
 
 from zbo import command, storage
 

@@ -1,6 +1,7 @@
 """Train one jrVAE along one trajectory and score its manifolds (table 1, step 6; table 2)."""
 
 import numpy as np
+
 from zbo import command, evaluation, jrvae, objective, storage
 from zbo.errors import InputError
 
@@ -10,8 +11,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--images", required=True, help="images.h5")
     parser.add_argument("--candidates", required=True, help="file that holds the trajectory")
     parser.add_argument("--index", required=True, type=int, help="which of its trajectories")
-    parser.add_argument("--trial", required=True, help="name of the trial; its seeds derive from it")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 takes one if it is there")
+    parser.add_argument("--trial", required=True, help="its name; seeds derive from it")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 uses one if there")
     parser.add_argument("--output", required=True, help="trials/*.h5")
     args = parser.parse_args(argv)
     command.use_threads(args.threads)

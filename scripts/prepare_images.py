@@ -1,6 +1,7 @@
 """Prepare the images: read, scale to [0, 1], balance, draw the subset of the search."""
 
 import numpy as np
+
 from zbo import command, images, storage
 
 

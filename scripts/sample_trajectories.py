@@ -1,6 +1,7 @@
 """Sample trajectories from each family (Biswas et al. 2023, table 1, step 1)."""
 
 import numpy as np
+
 from zbo import command, families, storage
 
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 import numpy as np
+
 from zbo import command, scores, storage
 from zbo.evaluation import DONE
 

@@ -3,6 +3,7 @@
 import time
 
 import numpy as np
+
 from zbo import command, evaluation, jrvae, objective, storage
 from zbo.errors import InputError
 
@@ -13,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="one of compare.models")
     parser.add_argument("--replicate", required=True, type=int, help="which seed")
     parser.add_argument("--trajectory", nargs="?", help="file of its trajectory; none: constant 1")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 takes one if it is there")
+    parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 uses one if there")
     parser.add_argument("--output", required=True, help="models/*.h5")
     args = parser.parse_args(argv)
     command.use_threads(args.threads)

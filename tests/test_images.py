@@ -10,9 +10,11 @@ import imageio.v3
 import numpy as np
 import pytest
 import tifffile
-from zbo import images
+
+from zbo import image_sources
 from zbo.errors import InputError
-from zbo.images import ImageSettings, balance, draw_subset, encode_labels, fetch_mnist, load
+from zbo.image_sources import fetch_mnist, read_idx
+from zbo.images import ImageSettings, balance, draw_subset, encode_labels, load
 
 
 @pytest.fixture
@@ -191,7 +193,7 @@ def mirror(tmp_path, pictures):
 def test_bad_mirrors_are_skipped(tmp_path, mirror, pictures, caplog):
     with caplog.at_level(logging.WARNING):
         path = fetch_mnist("digits", tmp_path / "cache", *mirror("missing", "wrong", "cut", "good"))
-    np.testing.assert_array_equal(images.read_idx(path), pictures)
+    np.testing.assert_array_equal(read_idx(path), pictures)
     assert [f.name for f in (tmp_path / "cache").iterdir()] == ["digits"]
     assert len(caplog.records) == 3
 
@@ -223,9 +225,9 @@ def test_mnist_without_a_folder_is_fetched_into_the_cache(tmp_path, monkeypatch,
         (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
     monkeypatch.delenv("ZBO_MNIST", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(images, "MIRRORS", (tmp_path.as_uri(),))
+    monkeypatch.setattr(image_sources, "MIRRORS", (tmp_path.as_uri(),))
     monkeypatch.setattr(
-        images, "MNIST_MD5", {name: hashlib.md5(held[name]).hexdigest() for name in held}
+        image_sources, "MNIST_MD5", {name: hashlib.md5(held[name]).hexdigest() for name in held}
     )
     assert len(load(ImageSettings("mnist", subset=5), 0).images) == 20
     assert {f.name for f in (tmp_path / "cache/zbo/mnist").iterdir()} == set(held)
@@ -457,7 +459,7 @@ def test_idx_files_that_are_none_are_refused(tmp_path, content, packed):
     path = tmp_path / "x"
     path.write_bytes(gzip.compress(content) if packed else content)
     with pytest.raises(InputError, match=str(path)):
-        images.read_idx(path)
+        read_idx(path)
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -466,7 +468,7 @@ def test_truncated_idx_files_are_refused(tmp_path, pictures, packed, share):
     content = gzip.compress(idx(pictures)) if packed else idx(pictures)
     (tmp_path / "x").write_bytes(content[: int(len(content) * share)])
     with pytest.raises(InputError, match=str(tmp_path)):
-        images.read_idx(tmp_path / "x")
+        read_idx(tmp_path / "x")
 
 
 @pytest.mark.parametrize("ending", ["npy", "npz", "h5"])

@@ -1,8 +1,5 @@
 """jrvae: the loss is pyroVED's, training is reproducible, weights go both ways."""
 
-import inspect
-import math
-
 import numpy as np
 import pyro
 import pytest
@@ -11,7 +8,6 @@ from pyro.infer import Trace_ELBO, TraceEnum_ELBO, config_enumerate
 
 from zbo import jrvae
 from zbo.jrvae import ModelSettings, TrainingSettings
-from zbo.pyroved_import import pyroved
 
 SHAPE = (6, 5)  # not square: a swapped height and width must fail
 SAMPLED = TrainingSettings(sampled_kl=True)
@@ -22,7 +18,9 @@ def some_images(n=7, shape=SHAPE, seed=0):
 
 
 def small(classes=3, **changes):
-    return ModelSettings(**{"image_shape": SHAPE, "hidden_dim": (16, 24)} | changes, classes=classes)
+    return ModelSettings(
+        **{"image_shape": SHAPE, "hidden_dim": (16, 24)} | changes, classes=classes
+    )
 
 
 def shaken(settings, dtype=torch.float32, seed=1):
@@ -69,9 +67,7 @@ def pyroved_loss(model, x, noise, beta_c, beta_d, monkeypatch):
 @pytest.mark.parametrize("decoder", ["bernoulli", "gaussian"])
 @pytest.mark.parametrize("invariances", [(), ("r",), ("r", "t"), ("t", "s"), ("r", "t", "s")])
 @pytest.mark.parametrize("classes", [0, 1, 2, 10])
-def test_loss_and_gradients_are_pyroveds(
-    classes, invariances, decoder, dtype, rtol, monkeypatch
-):
+def test_loss_and_gradients_are_pyroveds(classes, invariances, decoder, dtype, rtol, monkeypatch):
     settings = small(classes, invariances=invariances, decoder=decoder, decoder_sigma=0.3)
     model = shaken(settings, dtype)
     x = torch.from_numpy(some_images()).to(dtype)

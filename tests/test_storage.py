@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
 from zbo import storage
 from zbo.errors import InputError
 

@@ -6,6 +6,7 @@ errors           what a person's mistake is called
 storage          HDF5 files, whole or not at all, with their provenance
 config           one study's settings, checked against config/schema.yaml
 command          what every script does the same way
+image_sources    where images come from
 images           image sets in [0, 1], with labels where there are any
 families         trajectory functions
 trajectory_vae   trajectories to latent points and back; the feasible search space

@@ -1,4 +1,4 @@
-"""One study's settings: its file, what the command line changes, the schema's defaults and checks."""
+"""One study's settings: its file, changes from the command line, defaults and checks."""
 
 import copy
 from functools import cache

@@ -40,6 +40,29 @@ class Reconstruction:
     decoded: int | Tensor
 
 
+def coordinates(model, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn, scale and shift the pixel grid by the first latents (pyroVED, `coord.py`).
+
+    Args:
+        model: pyroVED model with at least one invariance.
+        z: All latents, shape (n, coord + L), those of the coordinates first.
+
+    Returns:
+        Pixel coordinates, shape (n, h * w, 2), and the remaining latents, shape (n, L).
+    """
+    grid = model.grid.to(z).expand(len(z), -1, -1)  # (n, P, 2)
+    shift = None
+    if "r" in model.invariances:
+        cos, sin = torch.cos(z[:, 0]), torch.sin(z[:, 0])
+        grid = grid @ torch.stack((cos, sin, -sin, cos), 1).view(-1, 2, 2)
+        z = z[:, 1:]
+    if "t" in model.invariances:
+        shift, z = (z[:, :2] * model.t_prior.to(z)).unsqueeze(1), z[:, 2:]
+    if "s" in model.invariances:
+        grid, z = grid * (1 + model.sc_prior.to(z) * z[:, 0]).view(-1, 1, 1), z[:, 1:]
+    return (grid if shift is None else grid + shift), z
+
+
 def reconstruct(
     model,
     images: Tensor,
@@ -78,85 +101,36 @@ def reconstruct(
         logp, _ = _pixels(out, images.unsqueeze(1), sigma)
         return Reconstruction((q * logp).sum(), logp.detach(), q.numel())
 
+    coords, content = coordinates(model, z)
+    weight = net.coord_latent.fc_latent.weight  # (H, L + K)
+    latents = F.linear(content, weight[:, : content.shape[1]]).unsqueeze(1)  # (n, 1, H)
+    if classes:
+        latents = latents + weight[:, content.shape[1] :].T
     active = None
-    if 0 < threshold and q.shape[1] > 1:
+    if threshold > 0 and q.shape[1] > 1:
         active = (q > threshold).scatter_(1, q.argmax(1, keepdim=True), True)
-    first = net.coord_latent
-    linears = [first.fc_coord, *net.fc_layers[::2], net.out]
+    linears = [net.coord_latent.fc_coord, *net.fc_layers[::2], net.out]
     params = [p for layer in linears for p in (layer.weight, layer.bias)]
-    total, logp = _Spatial.apply(
-        _Grid(model), images, active, sigma, z, q, first.fc_latent.weight, *params
-    )
+    total, logp = _Spatial.apply(images, active, sigma, coords, latents, q, *params)
     return Reconstruction(total, logp, q.numel() if active is None else active.sum())
-
-
-class _Grid:
-    """Turns, scales and shifts the pixel grid by the first latents (pyroVED, `coord.py`)."""
-
-    def __init__(self, model):
-        self.grid = model.grid
-        self.turn = "r" in model.invariances
-        self.shift = model.t_prior if "t" in model.invariances else None
-        self.scale = model.sc_prior if "s" in model.invariances else None
-
-    def place(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Take latents (n, coord + L) to coordinates (n, P, 2) and content latents (n, L)."""
-        grid = self.grid.to(z).expand(len(z), -1, -1)
-        if self.turn:
-            cos, sin = torch.cos(z[:, 0]), torch.sin(z[:, 0])
-            grid = grid @ torch.stack((cos, sin, -sin, cos), 1).view(-1, 2, 2)
-            z = z[:, 1:]
-        if self.shift is not None:
-            shift, z = (z[:, :2] * self.shift.to(z)).unsqueeze(1), z[:, 2:]
-        if self.scale is not None:
-            grid, z = grid * (1 + self.scale.to(z) * z[:, 0]).view(-1, 1, 1), z[:, 1:]
-        return (grid if self.shift is None else grid + shift), z
-
-    def gradient(self, z: Tensor, coords: Tensor, d: Tensor, d_content: Tensor) -> Tensor:
-        """Take gradients at coordinates (n, P, 2) and content back to the latents."""
-        columns, at, centred = [], int(self.turn), coords
-        if self.shift is not None:
-            columns.append(d.sum(1) * self.shift.to(z))
-            centred = coords - (z[:, at : at + 2] * self.shift.to(z)).unsqueeze(1)
-            at += 2
-        if self.turn:  # a point (x, y) moves along (-y, x)
-            turned = (d[..., 1] * centred[..., 0] - d[..., 0] * centred[..., 1]).sum(1)
-            columns.insert(0, turned.unsqueeze(1))
-        if self.scale is not None:
-            factor = 1 + self.scale.to(z) * z[:, at]
-            columns.append(((d * centred).sum((1, 2)) * self.scale.to(z) / factor).unsqueeze(1))
-        return torch.cat((*columns, d_content), 1)
 
 
 class _Spatial(torch.autograd.Function):
     """Σ q log p and log p of the spatial decoder; its gradient is computed with its value."""
 
     @staticmethod
-    def forward(ctx, grid, images, active, sigma, z, q, w_latent, *params):
-        coords, content = grid.place(z)
-        size = content.shape[1]
-        # (n, K, H); a model without classes has no columns of w_latent beyond the latents'
-        latents = (content @ w_latent[:, :size].T).unsqueeze(1)
-        if w_latent.shape[1] > size:
-            latents = latents + w_latent[:, size:].T
-        logp, (d_coords, d_latents, *grads) = decode_and_differentiate(
-            images, active, sigma, coords, latents, q, params
-        )
+    def forward(ctx, images, active, sigma, coords, latents, q, *params):
+        logp, grads = decode_and_differentiate(images, active, sigma, coords, latents, q, params)
         if active is not None:
             worst = logp.masked_fill(~active, torch.inf).amin(1, keepdim=True)
             logp = torch.where(active, logp, worst)
-        d_all = d_latents.sum(1)  # (n, H)
-        d_w = d_all.T @ content
-        if w_latent.shape[1] > size:
-            d_w = torch.cat((d_w, d_latents.sum(0).T), 1)
-        d_z = grid.gradient(z, coords, d_coords, d_all @ w_latent[:, :size])
         ctx.mark_non_differentiable(logp)
-        ctx.save_for_backward(d_z, logp, d_w, *grads)
+        ctx.save_for_backward(*grads[:2], logp, *grads[2:])
         return (q * logp).sum(), logp
 
     @staticmethod
     def backward(ctx, scale, _):
-        return None, None, None, None, *torch._foreach_mul(ctx.saved_tensors, scale)
+        return None, None, None, *torch._foreach_mul(ctx.saved_tensors, scale)
 
 
 def _pixels(out: Tensor, images: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:

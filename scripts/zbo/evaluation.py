@@ -101,7 +101,9 @@ def evaluate(
     return Trial(
         status=status,
         objective=float(scores[:, 0].mean()) if done else np.nan,
-        variance=float(scores[:, 0].var(ddof=1) / len(seeds)) if done and len(seeds) > 1 else np.nan,
+        variance=float(scores[:, 0].var(ddof=1) / len(seeds))
+        if done and len(seeds) > 1
+        else np.nan,
         scores=scores,
         loss=loss,
         manifolds=manifolds,

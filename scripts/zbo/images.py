@@ -4,44 +4,19 @@ Biswas et al. 2023, Mach. Learn.: Sci. Technol. 4 015011. First what is made of 
 then the sources they are read from.
 """
 
-import csv
-import gzip
-import hashlib
-import http.client
 import logging
-import math
-import os
-import urllib.request
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from zbo.errors import InputError
+from zbo.image_sources import FULL_SCALE, READERS, Raw, unit_range
 
 logger = logging.getLogger(__name__)
 
-ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
-PICTURES = (".png", ".tif", ".tiff")
-FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": 65535}
 MIN_SIDE = 5  # pixels: the window of the structural similarity
-MIRRORS = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    "https://storage.googleapis.com/cvdf-datasets/mnist/",
-    "https://systemds.apache.org/assets/datasets/mnist/",
-    "https://raw.githubusercontent.com/fgnt/mnist/master/",
-)
-MNIST_MD5 = {  # of the uncompressed files
-    "train-images-idx3-ubyte": "6bbc9ace898e44ae57da46a324031adb",
-    "train-labels-idx1-ubyte": "a25bea736e30d166cdddb491f175f624",
-    "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
-    "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
-}
 
 
 @dataclass(frozen=True)
@@ -69,19 +44,6 @@ class ImageSet:
     names: tuple[str, ...] = ()  # what each label is called in the source; index = label
 
 
-@dataclass(frozen=True)
-class _Raw:
-    """Pictures as the source holds them."""
-
-    pictures: Sequence[np.ndarray]  # n of (h, w), any real type, sizes may differ
-    labels: Sequence[Any] | None
-    origin: str  # names the source in messages
-    files: Sequence[str] = ()  # the file of each picture, where each has its own
-
-    def name(self, i: int) -> str:
-        return self.files[i] if self.files else f"{self.origin}: image {i}"
-
-
 def load(settings: ImageSettings, seed: int) -> ImageSet:
     """Read, scale and resize the images, balance the classes and draw the search's subset.
 
@@ -97,7 +59,7 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
         InputError: If a setting or a file is wrong; the message names it and says what to do.
     """
     _check(settings)
-    raw = _READERS[settings.source](settings)
+    raw = READERS[settings.source](settings.path, settings.labels)
     n, labels, names = len(raw.pictures), None, ()
     if raw.labels is not None:
         labels, names = encode_labels(raw.labels, where := settings.labels or raw.origin)
@@ -230,7 +192,7 @@ def encode_labels(values: Sequence[Any], where: str) -> tuple[np.ndarray, tuple[
 
 def _check(settings: ImageSettings) -> None:
     """Refuse settings that cannot hold, whatever the data."""
-    for key, known in (("source", tuple(_READERS)), ("normalize", ("range", "set", "image"))):
+    for key, known in (("source", tuple(READERS)), ("normalize", ("range", "set", "image"))):
         if (value := getattr(settings, key)) not in known:
             raise InputError(f"images.{key}: '{value}' is not known; use {' or '.join(known)}")
     for key in ("count", "balance", "subset"):
@@ -263,12 +225,7 @@ def _generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
 
 
-def _unit(picture: np.ndarray) -> np.ndarray:
-    """Scale types whose full range is known to [0, 1]; leave others in their own units."""
-    return picture.astype(np.float64) / FULL_SCALE.get(picture.dtype.name, 1)
-
-
-def _bounds(raw: _Raw, settings: ImageSettings) -> np.ndarray:
+def _bounds(raw: Raw, settings: ImageSettings) -> np.ndarray:
     """Check every picture and give its least and greatest value, shape (n, 2)."""
     if not len(raw.pictures):
         raise InputError(f"{raw.origin}: holds no images; add some")
@@ -291,7 +248,7 @@ def _bounds(raw: _Raw, settings: ImageSettings) -> np.ndarray:
                 f"{raw.name(i)} has {size} pixels, the first one {first[0]} x {first[1]}; "
                 "set images.size to resize them all"
             )
-        bounds[i] = (unit := _unit(picture)).min(), unit.max()
+        bounds[i] = (unit := unit_range(picture)).min(), unit.max()
         if not np.isfinite(bounds[i]).all():
             raise InputError(f"{raw.name(i)} holds NaN or infinite values; mend or remove it")
         # A millionth over is what float32 leaves of a 1.
@@ -322,7 +279,7 @@ def _prepare(
     low, high = (0.0, 1.0) if settings.normalize == "range" else (bounds.min(), bounds.max())
     images = np.zeros((len(kept), *(settings.size or pictures[0].shape)), np.float32)
     for image, i in zip(images, kept, strict=True):
-        picture = _unit(pictures[i])
+        picture = unit_range(pictures[i])
         if picture.shape != image.shape:
             picture = resize(picture, image.shape, anti_aliasing=True, preserve_range=True)
         if settings.normalize == "image":
@@ -331,243 +288,3 @@ def _prepare(
             low, high = picture.min(), picture.max()
         image[:] = np.clip((picture - low) / (high - low), 0, 1)
     return images
-
-
-def read_idx(path: str | Path) -> np.ndarray:
-    """Read an IDX file of bytes, MNIST's format, plain or gzipped.
-
-    Args:
-        path: The file.
-
-    Returns:
-        Its values, uint8, of the shape the file states.
-
-    Raises:
-        InputError: If it is missing, cut short, or no IDX file of bytes.
-    """
-    try:
-        content = Path(path).read_bytes()
-        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: missing or damaged ({error}); fetch it again") from error
-    if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
-        raise InputError(f"{path}: no IDX file of bytes, or cut short; fetch it again")
-    shape = tuple(np.frombuffer(content, ">u4", count=content[3], offset=4).tolist())
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape))
-    if len(values) != math.prod(shape):
-        raise InputError(
-            f"{path}: cut short or damaged, {len(values)} values where its head states {shape}; "
-            "fetch it again"
-        )
-    return values.reshape(shape)
-
-
-def fetch_mnist(
-    name: str,
-    folder: str | Path,
-    mirrors: Sequence[str] | None = None,
-    checksums: Mapping[str, str] | None = None,
-) -> Path:
-    """Download one MNIST file, whole or not at all, unless the folder holds it.
-
-    Args:
-        name: One of `MNIST_MD5`.
-        folder: Where it shall stand, uncompressed.
-        mirrors: Addresses of folders that hold it gzipped, tried in turn; None: `MIRRORS`.
-        checksums: MD5 of each uncompressed file; None: `MNIST_MD5`.
-
-    Returns:
-        The file.
-
-    Raises:
-        InputError: If no mirror gives it, or the folder cannot be written.
-    """
-    path = Path(folder) / name
-    checksum = (MNIST_MD5 if checksums is None else checksums)[name]
-    if path.exists() and _md5(path.read_bytes()) == checksum:
-        return path
-    tried = []
-    for mirror in MIRRORS if mirrors is None else mirrors:
-        url = f"{mirror.rstrip('/')}/{name}.gz"
-        try:
-            with urllib.request.urlopen(url, timeout=30) as response:
-                content = gzip.decompress(response.read())
-            if _md5(content) != checksum:
-                raise OSError("its MD5 is not the published one")
-        except (OSError, EOFError, zlib.error, http.client.HTTPException) as error:
-            logger.warning("skipped %s: %s", url, error)
-            tried.append(f"{url} ({error})")
-        else:
-            _write_whole(path, content)
-            logger.info("fetched %s to %s", url, path)
-            return path
-    raise InputError(
-        f"{name} of MNIST could not be fetched; tried {'; '.join(tried)}. Point images.path or "
-        "the environment variable ZBO_MNIST to a folder with the IDX files (plain or .gz)"
-    )
-
-
-def _md5(content: bytes) -> str:
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        os.replace(beside, path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: cannot be written ({error}); set XDG_CACHE_HOME to a folder that can"
-        ) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
-
-
-def _read_digits(settings: ImageSettings) -> _Raw:
-    from sklearn.datasets import load_digits
-
-    digits = load_digits()
-    return _Raw(digits.images / 16, digits.target, "digits")
-
-
-def _read_mnist(settings: ImageSettings) -> _Raw:
-    names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
-    if not (folder := settings.path or os.environ.get("ZBO_MNIST")):
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zbo" / "mnist"
-        return _Raw(*(read_idx(fetch_mnist(name, cache)) for name in names), "mnist")
-    parts = []
-    for name in names:
-        found = [
-            f for end in ("", ".gz") if (f := Path(folder).expanduser() / (name + end)).exists()
-        ]
-        if not found:
-            raise InputError(
-                f"{'images.path' if settings.path else 'ZBO_MNIST'}: {folder} holds no {name} "
-                "(plain or .gz); give the folder of MNIST's IDX files"
-            )
-        parts.append(read_idx(found[0]))
-    return _Raw(*parts, str(folder))
-
-
-def _read_files(settings: ImageSettings) -> _Raw:
-    path = Path(settings.path).expanduser()
-    if not path.exists():
-        raise InputError(f"images.path: {path}: there is no such file or folder; correct the path")
-    if path.is_dir():
-        raw = _read_folder(path)
-    elif path.suffix.lower() in ARRAYS:
-        with _arrays(path) as arrays:
-            own = arrays["labels"][()] if "labels" in arrays else None
-            raw = _Raw(_pick(arrays, "images", 3, path), own, str(path))
-    else:
-        raise InputError(
-            f"images.path: {path} is no folder of pictures and no file that ends in "
-            f"{', '.join(ARRAYS)}; give one of them"
-        )
-    return replace(raw, labels=_read_labels(settings.labels)) if settings.labels else raw
-
-
-def _read_labels(labels: str) -> Sequence[Any]:
-    path = Path(labels).expanduser()
-    if path.suffix.lower() in ARRAYS:
-        with _arrays(path) as arrays:
-            return _pick(arrays, "labels", 1, path)
-    if path.suffix.lower() not in (".csv", ".txt"):
-        raise InputError(f"images.labels: {path}: give a file that ends in .csv, .txt or {ARRAYS}")
-    try:
-        rows = [row for row in csv.reader(path.read_text("utf-8-sig").splitlines()) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read ({error}); give one label a line") from error
-    for i, row in enumerate(rows, start=1):
-        if len(row) != 1:
-            raise InputError(f"{path}: row {i} has {len(row)} columns; give one label a line")
-    texts = [row[0] for row in rows]
-    return texts[1:] if texts and texts[0].strip().lower() in ("label", "labels") else texts
-
-
-def _read_folder(folder: Path) -> _Raw:
-    """Read a folder of pictures, or one subfolder a class, each sorted by name."""
-    inside = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
-    by_class = bool(inside) and all(entry.is_dir() for entry in inside)
-    pictures, labels, files = [], [], []
-    for part in inside if by_class else [folder]:
-        found = [file for file in sorted(part.iterdir()) if file.suffix.lower() in PICTURES]
-        found = [file for file in found if not file.name.startswith(".")]
-        if not found:
-            raise InputError(f"{part}: holds no picture ({', '.join(PICTURES)}); add some")
-        for file in found:
-            pages = _read_picture(file)
-            pictures += pages
-            labels += [part.name] * len(pages)
-            files += [str(file)] * len(pages)
-    return _Raw(pictures, labels if by_class else None, str(folder), files)
-
-
-def _read_picture(file: Path) -> list[np.ndarray]:
-    """Read a picture's pages as grey values, (h, w) each; transparency is left out."""
-    import imageio.v3
-    import tifffile
-    from skimage.color import rgb2gray
-
-    try:
-        if file.suffix.lower() == ".png":
-            picture = imageio.v3.imread(file, plugin="pillow")
-            stacks = [picture[None] if picture.ndim == 3 else picture[None, ..., None]]
-        else:
-            with tifffile.TiffFile(file) as tiff:
-                stacks = [_channels_last(series) for series in tiff.series]
-        # Stacks: pages, h, w, channels (grey, grey and alpha, RGB, or RGB and alpha).
-        pages = [page for stack in stacks for page in stack]
-        return [rgb2gray(_unit(p[..., :3])) if p.shape[-1] > 2 else p[..., 0] for p in pages]
-    except Exception as error:  # the readers raise whatever they meet
-        raise InputError(f"{file}: not a readable picture ({error}); save it again") from error
-
-
-def _channels_last(series: Any) -> np.ndarray:
-    """Give a TIFF series as pages, h, w, channels; axis S holds the samples of a colour."""
-    array, axes = series.asarray(), series.axes
-    array = np.moveaxis(array, axes.index("S"), -1) if "S" in axes else array[..., None]
-    return array.reshape(-1, *array.shape[-3:])
-
-
-@contextmanager
-def _arrays(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Open the arrays of a numpy or HDF5 file, by name; a pickle's code is never run."""
-    try:
-        if path.suffix.lower() in (".npy", ".npz"):
-            content = np.load(path, allow_pickle=False)
-            yield {"": content} if isinstance(content, np.ndarray) else dict(content)
-        else:
-            import h5py
-
-            with h5py.File(path, "r") as file:
-                names: list[str] = []
-                file.visit(names.append)
-                yield {name: file[name] for name in names if isinstance(file[name], h5py.Dataset)}
-    except InputError:
-        raise
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file; give one that is there") from error
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(
-            f"{path}: cut short, damaged or not of plain arrays ({error}); save it again"
-        ) from error
-
-
-def _pick(arrays: Mapping[str, Any], name: str, ndim: int, path: Path) -> np.ndarray:
-    """Read the array of this name, else the only one of so many dimensions."""
-    fitting = [array for array in arrays.values() if array.ndim == ndim]
-    chosen = arrays.get(name, fitting[0] if len(fitting) == 1 else None)
-    if chosen is None or chosen.ndim != ndim:
-        held = ", ".join(f"{key} {array.shape}".strip() for key, array in arrays.items())
-        raise InputError(
-            f"{path}: holds {held or 'no array'}; give one array of {ndim} dimensions, or name "
-            f"the one to use '{name}'"
-        )
-    return chosen[()]
-
-
-_READERS = {"digits": _read_digits, "mnist": _read_mnist, "files": _read_files}

@@ -49,7 +49,9 @@ def label_scores(classes: np.ndarray, labels: np.ndarray) -> LabelScores:
     )
 
 
-def classes_of(probabilities: np.ndarray, z_mean: np.ndarray, classes: int, seed: int) -> np.ndarray:
+def classes_of(
+    probabilities: np.ndarray, z_mean: np.ndarray, classes: int, seed: int
+) -> np.ndarray:
     """Assign each image a class: the most probable, or, of a model without classes, a cluster.
 
     Args:
