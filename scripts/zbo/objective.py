@@ -104,7 +104,7 @@ def between_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
 
 
 def within_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
-    """Sum over classes of the mean SSIM loss over random pairs of distinct grid images (ℓ2, table 2).
+    """Sum over classes of the mean SSIM loss of random pairs of distinct images (ℓ2, table 2).
 
     The pairs are drawn once from a fixed seed: the same for every class and every trial, so that
     they add no noise to a comparison.

@@ -49,7 +49,7 @@ def settings_of(study: dict[str, Any], **changes: Any) -> Settings:
 
 @dataclass
 class Observations:
-    """Trials so far: index into the space, objective (NaN if failed), noise variance (NaN if unknown)."""
+    """Trials so far; the objective is NaN if failed, its noise variance NaN if unknown."""
 
     index: list[int] = field(default_factory=list)
     objective: list[float] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Observations:
 
 
 class Optimizer:
-    """Ask where to evaluate, tell what was found, until improvement is negligible or the budget spent.
+    """Ask where to evaluate, tell what was found, until it is `stopped`.
 
     Args:
         z: Feasible latent points, shape (m, d).
@@ -157,7 +157,7 @@ class Optimizer:
 
     @property
     def best_evaluated(self) -> int:
-        """Index of the point with the highest observed objective: a lucky draw where noise is large."""
+        """Index of the point with the highest observed objective: lucky where noise is large."""
         index, objective, _ = self._told()
         return int(index[np.nanargmax(objective)])
 

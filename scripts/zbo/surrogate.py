@@ -72,7 +72,7 @@ def propose(
         objective: Values observed there, shape (n,), higher is better.
         variance: Their noise variance where it is known, shape (n,); None infers one for all.
         settings: Surrogate, acquisition, batch size.
-        open_points: Points that may be chosen, bool, shape (m,); False where infeasible or observed.
+        open_points: Points that may be chosen, bool, shape (m,); all may where too few are open.
 
     Returns:
         Posterior and acquisition over the space, and the next points.
@@ -203,8 +203,10 @@ class _Posterior:
 
 
 def _choose(posterior, grid, values, best, settings, open_points) -> np.ndarray:
-    """Take the best open point; of a batch, each next one after believing the mean at those before."""
+    """Take the best open point; of a batch, each next one believing the mean at those before."""
     is_open = torch.as_tensor(open_points).clone()
+    if is_open.sum() < settings.batch_size:  # nothing new is left: evaluate once more, with noise
+        is_open[:] = True
     chosen: list[int] = []
     for _ in range(min(settings.batch_size, int(is_open.sum()))):
         if chosen:
