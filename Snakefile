@@ -9,12 +9,11 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+# Used where Snakemake is told to (`--sdm apptainer`); built by `make image`.
+container: "containers/zbo.sif"
+
+
 include: "rules/common.smk"
-include: "rules/data.smk"
-include: "rules/trajectories.smk"
-include: "rules/search.smk"
-include: "rules/compare.smk"
-include: "rules/figures.smk"
 
 
 wildcard_constraints:
@@ -32,4 +31,10 @@ rule all:
         last_iterations,
         expand("results/{study}/scores.csv", study=STUDIES),
         expand("results/{study}/figures/{figure}.pdf", study=STUDIES, figure=FIGURES),
-    default_target: True
+
+
+include: "rules/data.smk"
+include: "rules/trajectories.smk"
+include: "rules/search.smk"
+include: "rules/compare.smk"
+include: "rules/figures.smk"

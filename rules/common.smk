@@ -57,7 +57,8 @@ STAGES = {
 
 try:
     STUDIES = {
-        name: studies.load(name, str(config.get("set", ""))) for name in studies.studies(config)
+        name: studies.load(name, str(config.get("set") or ""))
+        for name in studies.studies(config)
     }
 except InputError as error:
     raise WorkflowError(str(error)) from None
@@ -88,7 +89,10 @@ def budget(wildcards):
 def trials_of(study, candidates):
     """Name the trials of a file of candidates: "design", "constant" or an iteration."""
     search = STUDIES[study]["search"]
-    counts = {"design": search["initial"], "constant": STUDIES[study]["compare"]["constants"]}
+    counts = {
+        "design": search["initial"],
+        "constant": STUDIES[study]["compare"]["constants"],
+    }
     count = counts.get(candidates, search["batch_size"])
     return [f"results/{study}/trials/{candidates}-{index}.h5" for index in range(count)]
 

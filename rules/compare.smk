@@ -4,8 +4,6 @@
 
 rule constants:
     """Choose the constant trajectories the search is compared with."""
-    input:
-        script="scripts/choose_constants.py",
     output:
         "results/{study}/constants.h5",
     log:
@@ -16,9 +14,9 @@ rule constants:
         settings=settings_for("constants"),
     shell:
         """
-        python {input.script:q} \
+        python scripts/choose_constants.py \
             --settings {params.settings:q} \
-            --output {output:q} > {log:q} 2>&1
+            --output {output:q} >{log:q} 2>&1
         """
 
 
@@ -27,7 +25,6 @@ rule best_constant:
     input:
         constants="results/{study}/constants.h5",
         trials=trials_of_constants,
-        script="scripts/choose_best_constant.py",
     output:
         "results/{study}/best_constant.h5",
     log:
@@ -36,11 +33,11 @@ rule best_constant:
         "benchmarks/{study}/best_constant.tsv"
     shell:
         """
-        python {input.script:q} \
+        python scripts/choose_best_constant.py \
             --settings '{{}}' \
             --constants {input.constants:q} \
             --trials {input.trials:q} \
-            --output {output:q} > {log:q} 2>&1
+            --output {output:q} >{log:q} 2>&1
         """
 
 
@@ -69,7 +66,7 @@ rule model:
             --model {wildcards.model} \
             --replicate {wildcards.replicate} \
             --trajectory {input.trajectory:q} \
-            --output {output:q} > {log:q} 2>&1
+            --output {output:q} >{log:q} 2>&1
         """
 
 
@@ -80,7 +77,11 @@ rule scores:
         models=models_of_study,
         script="scripts/score_models.py",
     output:
-        report("results/{study}/scores.csv", caption="captions/scores.rst", category="{study}"),
+        report(
+            "results/{study}/scores.csv",
+            caption="captions/scores.rst",
+            category="{study}",
+        ),
     log:
         "logs/{study}/scores.log",
     benchmark:
@@ -93,5 +94,5 @@ rule scores:
             --settings {params.settings:q} \
             --images {input.images:q} \
             --models {input.models:q} \
-            --output {output:q} > {log:q} 2>&1
+            --output {output:q} >{log:q} 2>&1
         """

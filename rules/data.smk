@@ -1,11 +1,12 @@
 # Images. Needs the study's image source; makes results/{study}/images.h5.
+# A stage that trainings depend on does not list its script as an input: a comment changed there
+# would train everything again. Scores and figures do.
 
 
 rule images:
     """Read, scale and balance the images; draw the subset of the search."""
     input:
         image_files,
-        script="scripts/prepare_images.py",
     output:
         "results/{study}/images.h5",
     log:
@@ -16,7 +17,7 @@ rule images:
         settings=settings_for("images"),
     shell:
         """
-        python {input.script:q} \
+        python scripts/prepare_images.py \
             --settings {params.settings:q} \
-            --output {output:q} > {log:q} 2>&1
+            --output {output:q} >{log:q} 2>&1
         """

@@ -1,1 +1,229 @@
-FIGURES = []
+# Figures, one rule and one script each. Need what the stages before made; make
+# results/{study}/figures/*.pdf and, for the report, *.png.
+
+# In the order of the report's story.
+FIGURES = [
+    "images",
+    "trajectories",
+    "latent_space",
+    "surrogate",
+    "convergence",
+    "optimum",
+    "manifolds",
+    "scores",
+]
+
+
+def best_constant_of_study(wildcards):
+    """The best constant trajectory, where the study compares with it."""
+    if "constant" not in STUDIES[wildcards.study]["compare"]["models"]:
+        return []
+    return f"results/{wildcards.study}/best_constant.h5"
+
+
+rule figure_images:
+    """Show sample images."""
+    input:
+        images="results/{study}/images.h5",
+        script="scripts/figure_images.py",
+        plots="scripts/zbo/plots.py",
+    output:
+        pdf="results/{study}/figures/images.pdf",
+        png=report(
+            "results/{study}/figures/images.png",
+            caption="captions/images.rst",
+            category="{study}",
+            labels={"figure": "1 sample images"},
+        ),
+    log:
+        "logs/{study}/figures/images.log",
+    shell:
+        """
+        python {input.script:q} \
+            --images {input.images:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_trajectories:
+    """Show sampled trajectories of each family."""
+    input:
+        trajectories="results/{study}/trajectories.h5",
+        script="scripts/figure_trajectories.py",
+        plots="scripts/zbo/plots.py",
+    output:
+        pdf="results/{study}/figures/trajectories.pdf",
+        png=report(
+            "results/{study}/figures/trajectories.png",
+            caption="captions/trajectories.rst",
+            category="{study}",
+            labels={"figure": "2 sampled trajectories"},
+        ),
+    log:
+        "logs/{study}/figures/trajectories.log",
+    shell:
+        """
+        python {input.script:q} \
+            --trajectories {input.trajectories:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_latent_space:
+    """Show the latent space of trajectories and what some of its points decode to."""
+    input:
+        trajectories="results/{study}/trajectories.h5",
+        trajectory_vae="results/{study}/trajectory_vae.h5",
+        space="results/{study}/space.h5",
+        script="scripts/figure_latent_space.py",
+        plots="scripts/zbo/plots.py",
+    output:
+        pdf="results/{study}/figures/latent_space.pdf",
+        png=report(
+            "results/{study}/figures/latent_space.png",
+            caption="captions/latent_space.rst",
+            category="{study}",
+            labels={"figure": "3 latent space"},
+        ),
+    log:
+        "logs/{study}/figures/latent_space.log",
+    shell:
+        """
+        python {input.script:q} \
+            --trajectories {input.trajectories:q} \
+            --trajectory-vae {input.trajectory_vae:q} \
+            --space {input.space:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_surrogate:
+    """Show the surrogate's mean and uncertainty over the latent space."""
+    input:
+        space="results/{study}/space.h5",
+        design="results/{study}/design.h5",
+        iteration=last_iteration,
+        script="scripts/figure_surrogate.py",
+        plots="scripts/zbo/plots.py",
+    output:
+        pdf="results/{study}/figures/surrogate.pdf",
+        png=report(
+            "results/{study}/figures/surrogate.png",
+            caption="captions/surrogate.rst",
+            category="{study}",
+            labels={"figure": "4 surrogate"},
+        ),
+    log:
+        "logs/{study}/figures/surrogate.log",
+    shell:
+        """
+        python {input.script:q} \
+            --space {input.space:q} \
+            --design {input.design:q} \
+            --iteration {input.iteration:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_convergence:
+    """Show how the search went, trial by trial."""
+    input:
+        design="results/{study}/design.h5",
+        iteration=last_iteration,
+        script="scripts/figure_convergence.py",
+        plots="scripts/zbo/plots.py",
+    output:
+        pdf="results/{study}/figures/convergence.pdf",
+        png=report(
+            "results/{study}/figures/convergence.png",
+            caption="captions/convergence.rst",
+            category="{study}",
+            labels={"figure": "5 convergence"},
+        ),
+    log:
+        "logs/{study}/figures/convergence.log",
+    shell:
+        """
+        python {input.script:q} \
+            --design {input.design:q} \
+            --iteration {input.iteration:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_optimum:
+    """Show the trajectory the search recommends."""
+    input:
+        optimum="results/{study}/optimum.h5",
+        best_constant=best_constant_of_study,
+        script="scripts/figure_optimum.py",
+        plots="scripts/zbo/plots.py",
+    output:
+        pdf="results/{study}/figures/optimum.pdf",
+        png=report(
+            "results/{study}/figures/optimum.png",
+            caption="captions/optimum.rst",
+            category="{study}",
+            labels={"figure": "6 optimal trajectory"},
+        ),
+    log:
+        "logs/{study}/figures/optimum.log",
+    shell:
+        """
+        python {input.script:q} \
+            --optimum {input.optimum:q} \
+            --best-constant {input.best_constant:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_manifolds:
+    """Show the learned manifolds of each compared model."""
+    input:
+        images="results/{study}/images.h5",
+        scores="results/{study}/scores.csv",
+        models=models_of_study,
+        script="scripts/figure_manifolds.py",
+        plots="scripts/zbo/plots.py",
+    output:
+        pdf="results/{study}/figures/manifolds.pdf",
+        png=report(
+            "results/{study}/figures/manifolds.png",
+            caption="captions/manifolds.rst",
+            category="{study}",
+            labels={"figure": "7 learned manifolds"},
+        ),
+    log:
+        "logs/{study}/figures/manifolds.log",
+    shell:
+        """
+        python {input.script:q} \
+            --images {input.images:q} \
+            --scores {input.scores:q} \
+            --models {input.models:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_scores:
+    """Show every seed's scores of each compared model."""
+    input:
+        scores="results/{study}/scores.csv",
+        script="scripts/figure_scores.py",
+        plots="scripts/zbo/plots.py",
+    output:
+        pdf="results/{study}/figures/scores.pdf",
+        png=report(
+            "results/{study}/figures/scores.png",
+            caption="captions/scores.rst",
+            category="{study}",
+            labels={"figure": "8 scores"},
+        ),
+    log:
+        "logs/{study}/figures/scores.log",
+    shell:
+        """
+        python {input.script:q} \
+            --scores {input.scores:q} \
+            --output {output:q} >{log:q} 2>&1
+        """

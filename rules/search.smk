@@ -19,7 +19,7 @@ rule design:
         python scripts/design.py \
             --settings {params.settings:q} \
             --space {input:q} \
-            --output {output:q} > {log:q} 2>&1
+            --output {output:q} >{log:q} 2>&1
         """
 
 
@@ -49,7 +49,7 @@ rule evaluate:
             --candidates {input.candidates:q} \
             --index {params.index} \
             --trial {wildcards.trial:q} \
-            --output {output:q} > {log:q} 2>&1
+            --output {output:q} >{log:q} 2>&1
         """
 
 
@@ -81,7 +81,7 @@ checkpoint bo_iteration:
             --trials {input.trials:q} \
             --iteration {wildcards.iteration} \
             --budget {resources.budget} \
-            --output {output:q} 2> {log:q} | tee -a {log:q}
+            --output {output:q} 2>{log:q} | tee -a {log:q}
         """
 
 
@@ -90,7 +90,6 @@ rule optimum:
     input:
         space="results/{study}/space.h5",
         iteration=last_iteration,
-        script="scripts/choose_optimum.py",
     output:
         "results/{study}/optimum.h5",
     log:
@@ -99,9 +98,9 @@ rule optimum:
         "benchmarks/{study}/optimum.tsv"
     shell:
         """
-        python {input.script:q} \
+        python scripts/choose_optimum.py \
             --settings '{{}}' \
             --space {input.space:q} \
             --iteration {input.iteration:q} \
-            --output {output:q} > {log:q} 2>&1
+            --output {output:q} >{log:q} 2>&1
         """

@@ -4,8 +4,6 @@
 
 rule trajectories:
     """Sample trajectories from each family."""
-    input:
-        script="scripts/sample_trajectories.py",
     output:
         "results/{study}/trajectories.h5",
     log:
@@ -16,9 +14,9 @@ rule trajectories:
         settings=settings_for("trajectories"),
     shell:
         """
-        python {input.script:q} \
+        python scripts/sample_trajectories.py \
             --settings {params.settings:q} \
-            --output {output:q} > {log:q} 2>&1
+            --output {output:q} >{log:q} 2>&1
         """
 
 
@@ -40,15 +38,14 @@ rule trajectory_vae:
             --settings {params.settings:q} \
             --threads {threads} \
             --trajectories {input:q} \
-            --output {output:q} > {log:q} 2>&1
+            --output {output:q} >{log:q} 2>&1
         """
 
 
 rule search_space:
     """Lay out the latent points and drop those with infeasible trajectories."""
     input:
-        trained="results/{study}/trajectory_vae.h5",
-        script="scripts/build_space.py",
+        "results/{study}/trajectory_vae.h5",
     output:
         "results/{study}/space.h5",
     log:
@@ -59,9 +56,9 @@ rule search_space:
         settings=settings_for("space"),
     shell:
         """
-        python {input.script:q} \
+        python scripts/build_space.py \
             --settings {params.settings:q} \
             --threads {threads} \
-            --trajectory-vae {input.trained:q} \
-            --output {output:q} > {log:q} 2>&1
+            --trajectory-vae {input:q} \
+            --output {output:q} >{log:q} 2>&1
         """

@@ -1,5 +1,7 @@
 """jrvae: the loss is pyroVED's, training is reproducible, weights go both ways."""
 
+import math
+
 import numpy as np
 import pyro
 import pytest
@@ -8,9 +10,20 @@ from pyro.infer import Trace_ELBO, TraceEnum_ELBO, config_enumerate
 
 from zbo import jrvae
 from zbo.jrvae import ModelSettings, TrainingSettings
+from zbo.pyroved_import import pyroved
 
 SHAPE = (6, 5)  # not square: a swapped height and width must fail
 SAMPLED = TrainingSettings(sampled_kl=True)
+EIGHTS = TrainingSettings(batch_size=8)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Problems this small only lose by more, above all on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def some_images(n=7, shape=SHAPE, seed=0):
@@ -63,18 +76,30 @@ def pyroved_loss(model, x, noise, beta_c, beta_d, monkeypatch):
     return value, gradients(model)
 
 
-@pytest.mark.parametrize("dtype, rtol", [(torch.float64, 1e-9), (torch.float32, 1e-4)])
+@pytest.mark.parametrize(
+    "dtype, rtol, hidden",
+    [
+        (torch.float64, 1e-9, (16, 24)),
+        (torch.float32, 1e-4, (16, 24)),
+        (torch.float32, 1e-4, (64, 32)),
+    ],
+    ids=["float64", "float32", "float32-compiled"],  # in C where the widths allow it
+)
 @pytest.mark.parametrize("decoder", ["bernoulli", "gaussian"])
 @pytest.mark.parametrize("invariances", [(), ("r",), ("r", "t"), ("t", "s"), ("r", "t", "s")])
 @pytest.mark.parametrize("classes", [0, 1, 2, 10])
-def test_loss_and_gradients_are_pyroveds(classes, invariances, decoder, dtype, rtol, monkeypatch):
-    settings = small(classes, invariances=invariances, decoder=decoder, decoder_sigma=0.3)
+def test_loss_and_gradients_are_pyroveds(
+    classes, invariances, decoder, dtype, rtol, hidden, monkeypatch
+):
+    settings = small(
+        classes, invariances=invariances, decoder=decoder, decoder_sigma=0.3, hidden_dim=hidden
+    )
     model = shaken(settings, dtype)
     x = torch.from_numpy(some_images()).to(dtype)
     noise = torch.randn(7, model.z_dim, generator=torch.Generator().manual_seed(5)).to(dtype)
     expected, expected_grads = pyroved_loss(model, x, noise, 0.3, 2.5, monkeypatch)
 
-    loss, parts = jrvae.batch_loss(model, x.flatten(1), noise, 0.3, 2.5, SAMPLED)
+    loss, parts, _ = jrvae.batch_loss(model, x.flatten(1), noise, 0.3, 2.5, SAMPLED)
     loss.backward()
     assert loss.item() == pytest.approx(expected, rel=rtol)
     assert parts[0].item() == loss.item()
@@ -83,3 +108,213 @@ def test_loss_and_gradients_are_pyroveds(classes, invariances, decoder, dtype, r
         torch.testing.assert_close(
             grad, expected_grads[name], rtol=rtol, atol=rtol * max(scale, 1e-3), msg=name
         )
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+def test_analytic_kl_is_the_sampled_kl_in_expectation(classes):
+    model = shaken(small(classes), torch.float64)
+    x = torch.from_numpy(some_images(2)).double().flatten(1)
+    n = 40_000
+    noise = torch.randn(2 * n, model.z_dim, generator=torch.Generator().manual_seed(0)).double()
+    mean, sd, log_q = (t.detach() for t in jrvae.infer(model, x))
+    z = mean.repeat(n, 1) + sd.repeat(n, 1) * noise
+    sampled = (
+        torch.distributions.Normal(mean.repeat(n, 1), sd.repeat(n, 1)).log_prob(z)
+        - torch.distributions.Normal(0.0, 1.0).log_prob(z)
+    ).sum(1)
+    _, parts, _ = jrvae.batch_loss(model, x, noise[:2], 1.0, 1.0, TrainingSettings())
+    _, ours, _ = jrvae.batch_loss(model, x, noise[:2], 1.0, 1.0, SAMPLED)
+    assert ours[2].item() == pytest.approx(sampled[:2].sum().item(), rel=1e-9)
+    error = 2 * sampled.std().item() / math.sqrt(2 * n)
+    assert parts[2].item() == pytest.approx(2 * sampled.mean().item(), abs=5 * error)
+    exact = torch.distributions.kl_divergence(
+        torch.distributions.Normal(mean, sd), torch.distributions.Normal(0.0, 1.0)
+    ).sum()
+    assert parts[2].item() == pytest.approx(exact.item(), rel=1e-9)
+    uniform = torch.distributions.Categorical(torch.ones(1, log_q.shape[1]).double())
+    exact = torch.distributions.kl_divergence(
+        torch.distributions.Categorical(logits=log_q), uniform
+    ).sum()
+    assert parts[3].item() == pytest.approx(exact.item(), rel=1e-9, abs=1e-12)
+
+
+def train(model, cycles=3, images=None, settings=EIGHTS, seed=4, **more):
+    images = some_images(20) if images is None else images
+    beta_c, beta_d = np.linspace(2, 0.1, cycles), np.full(cycles, 0.5)
+    return jrvae.train(model, images, beta_c, beta_d, settings, seed, **more)
+
+
+def test_loss_is_the_weighted_sum_of_its_parts_and_falls():
+    model, calls = jrvae.build(small(hidden_dim=(32, 32)), seed=0), []
+    faster = TrainingSettings(batch_size=8, learning_rate=1e-2)
+    history = train(model, 12, settings=faster, progress=lambda *call: calls.append(call))
+    beta_c = np.linspace(2, 0.1, 12)
+    np.testing.assert_allclose(
+        history.loss,
+        history.reconstruction + beta_c * history.kl_c + 0.5 * history.kl_d,
+        rtol=1e-6,
+    )
+    assert history.reconstruction[-1] < history.reconstruction[0]
+    assert np.all(history.active_classes == 3)
+    assert history.kl_c.min() >= 0 and history.kl_d.min() >= 0
+    assert calls == [(i, pytest.approx(value)) for i, value in enumerate(history.loss)]
+    assert history.loss.dtype == np.float64 and history.seconds > 0
+
+
+@pytest.mark.parametrize("hidden", [(16, 24), (32, 32)])
+def test_training_repeats_bit_for_bit_whatever_the_global_state(hidden):
+    settings, runs = small(hidden_dim=hidden), []
+    for junk in (0, 1):
+        torch.manual_seed(junk)
+        np.random.seed(junk)
+        model = jrvae.build(settings, seed=3)
+        runs.append((train(model).loss, jrvae.weights(model)))
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+    for name, value in runs[0][1].items():
+        np.testing.assert_array_equal(value, runs[1][1][name], err_msg=name)
+    other = jrvae.build(settings, seed=3)
+    assert not np.array_equal(train(other, seed=5).loss, runs[0][0])
+
+
+def test_training_follows_pyroveds_trainer(monkeypatch):
+    """Same data order and noise: the same losses as SVItrainer, three cycles of Adam long."""
+    images = some_images(20)
+    settings = TrainingSettings(batch_size=20, sampled_kl=True)  # one batch: order cannot matter
+    ours, theirs = (jrvae.build(small(), seed=3) for _ in range(2))
+    history = train(ours, images=images, settings=settings)
+
+    generator, draws = torch.Generator().manual_seed(4), []
+    for _ in range(3):
+        order = torch.randperm(20, generator=generator)
+        draws.append((order, torch.randn(20, theirs.z_dim, generator=generator)))
+    with pyro.get_param_store().scope(), torch.random.fork_rng():
+        trainer = pyroved.trainers.SVItrainer(theirs, lr=1e-3, enumerate_parallel=True)
+        losses = []
+        for (order, noise), beta_c in zip(draws, np.linspace(2, 0.1, 3), strict=True):
+            monkeypatch.setattr(
+                torch.distributions.normal, "_standard_normal", lambda *_, noise=noise, **__: noise
+            )
+            batch = [(torch.from_numpy(images)[order],)]
+            losses.append(trainer.svi.step(batch[0][0], scale_factor=[beta_c, 0.5]) / 20)
+    np.testing.assert_allclose(history.loss, losses, rtol=1e-5)
+    for name, value in jrvae.weights(theirs).items():
+        np.testing.assert_allclose(jrvae.weights(ours)[name], value, atol=2e-5, err_msg=name)
+
+
+def test_build_leaves_no_trace():
+    store, cudnn = pyro.get_param_store(), torch.backends.cudnn
+    with store.scope():
+        mine = pyro.param("mine", torch.ones(2))
+        state, flags = torch.get_rng_state(), (cudnn.deterministic, cudnn.benchmark)
+        first = jrvae.build(small(), seed=3)
+        assert torch.equal(torch.get_rng_state(), state)
+        assert (cudnn.deterministic, cudnn.benchmark) == flags
+        assert list(store.keys()) == ["mine"] and pyro.param("mine") is mine
+    again, other = jrvae.build(small(), seed=3), jrvae.build(small(), seed=4)
+    a, b, c = (jrvae.weights(m)["encoder_z.fc11.weight"] for m in (first, again, other))
+    np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(a, c)
+    assert first.settings == small()
+
+
+def test_divergence_is_named():
+    model = jrvae.build(small(), seed=0)
+    with torch.no_grad():
+        model.decoder.out.bias.fill_(math.nan)
+    with pytest.raises(jrvae.TrainingDiverged, match="cycle 0 of 3 is nan"):
+        train(model)
+    model = jrvae.build(small(hidden_dim=(32, 32)), seed=0)  # the compiled decoder keeps NaN too
+    with torch.no_grad():
+        model.decoder.fc_layers[0].weight[3, 5] = math.nan
+    with pytest.raises(jrvae.TrainingDiverged, match="nan"):
+        train(model)
+
+
+@pytest.mark.parametrize(
+    "images, beta_d",
+    [
+        (some_images(4, (5, 6)), [1.0]),
+        (some_images(4) + 1, [1.0]),
+        (np.full((4, *SHAPE), np.nan, np.float32), [1.0]),
+        (some_images(0), [1.0]),
+        (some_images(4), [1.0, 1.0]),
+    ],
+    ids=["transposed", "range", "nan", "none", "lengths"],
+)
+def test_wrong_input_is_refused(images, beta_d):
+    with pytest.raises(ValueError):
+        jrvae.train(jrvae.build(small(), 0), images, [1.0], beta_d, TrainingSettings(), 0)
+
+
+@pytest.mark.parametrize("classes, kind", [(3, "jiVAE"), (0, "iVAE")])
+def test_weights_go_both_ways(classes, kind, tmp_path, monkeypatch):
+    # pyroVED moves what it encodes to any GPU there is, wherever its model lies
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    settings = small(classes)
+    model = shaken(settings)
+    images = torch.from_numpy(some_images())
+    ours = jrvae.encode(model, images, batch_size=3)
+
+    torch.save(model.state_dict(), tmp_path / "ours.pt")
+    options = {"hidden_dim_e": [16, 24], "hidden_dim_d": [16, 24], "device": "cpu"}
+    options |= {"discrete_dim": classes} if classes else {}
+    with pyro.get_param_store().scope(), torch.random.fork_rng():
+        theirs = getattr(pyroved.models, kind)(SHAPE, latent_dim=2, invariances=["r"], **options)
+        theirs.load_weights(str(tmp_path / "ours.pt"))
+        encoded = theirs.encode(images, logits=True) if classes else theirs.encode(images)
+        np.testing.assert_allclose(ours.z_mean, encoded[0].numpy(), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(ours.z_sd, encoded[1].numpy(), rtol=1e-5, atol=1e-6)
+        if classes:
+            np.testing.assert_allclose(ours.probabilities, encoded[2].numpy(), atol=1e-6)
+        theirs.save_weights(str(tmp_path / "theirs"))
+    assert ours.probabilities.shape == (7, classes)
+
+    saved = torch.load(tmp_path / "theirs.pt")
+    back = jrvae.load_weights(jrvae.build(settings, 9), {k: v.numpy() for k, v in saved.items()})
+    np.testing.assert_array_equal(jrvae.encode(back, images, 3).z_mean, ours.z_mean)
+    again = jrvae.load_weights(jrvae.build(settings, 9), jrvae.weights(model))
+    np.testing.assert_array_equal(jrvae.encode(again, images, 3).z_mean, ours.z_mean)
+    with pytest.raises(ValueError, match="not of this model"):
+        jrvae.load_weights(jrvae.build(small(classes + 1), 9), jrvae.weights(model))
+
+
+@pytest.mark.parametrize("invariances", [(), ("r",), ("r", "t")])
+@pytest.mark.parametrize("classes", [0, 1, 3])
+def test_manifolds_are_pyroveds(classes, invariances, monkeypatch):
+    monkeypatch.setattr(jrvae, "_DECODE_ROWS", 100)  # several slices, none ending with a class
+    model = shaken(small(classes, invariances=invariances))
+    ours = jrvae.manifolds(model, grid=4)
+    assert ours.shape == (max(classes, 1), 4, 4, *SHAPE) and ours.dtype == np.float32
+    for k in range(max(classes, 1)):
+        which = {"disc_idx": k} if classes else {}
+        theirs = model.manifold2d(4, plot=False, **which).view(4, 4, *SHAPE)
+        np.testing.assert_allclose(ours[k], theirs.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_traversal_moves_one_latent_at_a_time():
+    model = shaken(small(3, latent_dim=3))
+    images = jrvae.traversal(model, steps=5)
+    assert images.shape == (3, 3, 5, *SHAPE)
+    for latent in range(3):  # the middle step is the origin, whichever latent moves
+        np.testing.assert_allclose(images[latent, :, 2], images[0, :, 2], rtol=1e-6)
+        for k in range(3):
+            z = torch.zeros(1, 3)
+            z[0, latent] = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(0.95))
+            expected = model.decode(z, torch.eye(3)[k : k + 1])[0]
+            np.testing.assert_allclose(images[latent, k, 0], expected.numpy(), rtol=1e-5)
+    # further latents than two stay at 0 on a manifold
+    assert jrvae.manifolds(model, 3)[:, 1, 1] == pytest.approx(images[0, :, 2], rel=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("threshold", [0.0, 1e-2])
+def test_gpu_training_follows_cpu(threshold):
+    settings = TrainingSettings(batch_size=8, prune_threshold=threshold)
+    models = [jrvae.build(small(hidden_dim=(32, 32)), seed=0) for _ in range(2)]
+    ours = [
+        train(m, settings=settings, device=d).loss
+        for m, d in zip(models, ("cpu", "cuda"), strict=True)
+    ]
+    np.testing.assert_allclose(*ours, rtol=1e-4)
+    assert next(models[1].parameters()).device.type == "cpu"

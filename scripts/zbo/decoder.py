@@ -12,6 +12,7 @@ Two versions of that pass stand behind `decode_and_differentiate`: compiled C fo
 import ctypes
 import functools
 import math
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import kernels
+from zbo import kernels
 
 _SLICE_ROWS = {"cpu": 1 << 13, "cuda": 1 << 20}  # decoder rows (pair x pixel) held at a time
 
@@ -30,8 +31,8 @@ class Reconstruction:
 
     Args:
         total: Σ_n Σ_k q(k|x_n) log p(x_n|z_n,k), differentiable scalar, nats.
-        log_likelihood: log p(x_n|z_n,k), shape (n, K), nats, detached; where `decoded` is false
-            the bound described at `reconstruct`.
+        log_likelihood: log p(x_n|z_n,k), shape (n, K), nats, detached; of the classes skipped,
+            what `reconstruct` charges for them.
         decoded: (image, class) pairs the decoder ran for.
     """
 
@@ -70,14 +71,18 @@ def reconstruct(
     q: Tensor,
     sigma: float | None = None,
     threshold: float = 0.0,
+    last: Tensor | None = None,
 ) -> Reconstruction:
     """Expected log-likelihood of a batch over its classes (Biswas et al. 2023, eq. 1, first term).
 
     With `threshold` > 0 the decoder runs only for classes with q(k|x) above it and for the most
-    probable class. The skipped classes of an image are charged the smallest log-likelihood among
-    its decoded ones, as a constant: then q's gradient never prefers a skipped class to a decoded
-    one, so no loss can be saved by hiding probability where the decoder does not look. Only
-    spatial decoders are pruned; the plain one decodes whole images and is cheap.
+    probable class. A skipped class is charged, as a constant, the lowest of what it reached when
+    it was last decoded for that image and what the image's worst decoded class reaches now. The
+    second keeps q's gradient from ever preferring a skipped class to a decoded one. The first
+    keeps pushing q down as exact enumeration would: without it a class that fell below the
+    threshold beside a single decoded one would cost no more than that one, and probability, hence
+    a lower discrete KL term, could be hidden there for nothing. Only spatial decoders are pruned;
+    the plain one decodes whole images and is cheap.
 
     Args:
         model: pyroVED jiVAE or iVAE.
@@ -86,6 +91,8 @@ def reconstruct(
         q: Class probabilities, shape (n, K); ones of shape (n, 1) for a model without classes.
         sigma: Standard deviation of the Gaussian decoder; None for Bernoulli.
         threshold: Probability at or below which a class is skipped; 0 decodes all.
+        last: `log_likelihood` of these images when they were last seen, shape (n, K), infinite for
+            classes to be decoded whatever their probability; None: nothing is known.
 
     Returns:
         The `Reconstruction`.
@@ -95,7 +102,7 @@ def reconstruct(
     if model.coord == 0:
         rows = z
         if classes:
-            codes = torch.eye(classes).to(z).expand(len(z), -1, -1)
+            codes = torch.eye(classes, device=z.device, dtype=z.dtype).expand(len(z), -1, -1)
             rows = torch.cat((z.unsqueeze(1).expand(-1, classes, -1), codes), -1)
         out = net.out(net.fc_layers(rows)).view(*q.shape, -1)  # (n, K, P)
         logp, _ = _pixels(out, images.unsqueeze(1), sigma)
@@ -109,9 +116,11 @@ def reconstruct(
     active = None
     if threshold > 0 and q.shape[1] > 1:
         active = (q > threshold).scatter_(1, q.argmax(1, keepdim=True), True)
+        if last is not None:
+            active |= last == torch.inf
     linears = [net.coord_latent.fc_coord, *net.fc_layers[::2], net.out]
     params = [p for layer in linears for p in (layer.weight, layer.bias)]
-    total, logp = _Spatial.apply(images, active, sigma, coords, latents, q, *params)
+    total, logp = _Spatial.apply(images, active, last, sigma, coords, latents, q, *params)
     return Reconstruction(total, logp, q.numel() if active is None else active.sum())
 
 
@@ -119,18 +128,18 @@ class _Spatial(torch.autograd.Function):
     """Σ q log p and log p of the spatial decoder; its gradient is computed with its value."""
 
     @staticmethod
-    def forward(ctx, images, active, sigma, coords, latents, q, *params):
+    def forward(ctx, images, active, last, sigma, coords, latents, q, *params):
         logp, grads = decode_and_differentiate(images, active, sigma, coords, latents, q, params)
         if active is not None:
             worst = logp.masked_fill(~active, torch.inf).amin(1, keepdim=True)
-            logp = torch.where(active, logp, worst)
+            logp = torch.where(active, logp, worst if last is None else torch.minimum(worst, last))
         ctx.mark_non_differentiable(logp)
         ctx.save_for_backward(*grads[:2], logp, *grads[2:])
         return (q * logp).sum(), logp
 
     @staticmethod
     def backward(ctx, scale, _):
-        return None, None, None, *torch._foreach_mul(ctx.saved_tensors, scale)
+        return None, None, None, None, *torch._foreach_mul(ctx.saved_tensors, scale)
 
 
 def _pixels(out: Tensor, images: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:
@@ -175,6 +184,7 @@ def _compiled(library, images, active, sigma, coords, latents, q, params):
     n, classes = q.shape
     logp = torch.zeros_like(q)
     images, coords, latents, q = (t.contiguous() for t in (images, coords, latents, q))
+    active = None if active is None else active.contiguous()
     d_coords, d_latents = torch.empty_like(coords), torch.zeros_like(latents)
     packed = [_panels(w, panel) for w in (w1.T, w1, w2.T, w2)]
     tensors = {
@@ -223,6 +233,9 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="zbo-decoder")
 
 
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+
+
 def _with_torch(images, active, sigma, coords, latents, q, params):
     """`decode_and_differentiate` in torch, slice by slice."""
     n, classes = q.shape
@@ -242,11 +255,11 @@ def _with_torch(images, active, sigma, coords, latents, q, params):
         else:
             image, label = active[s].nonzero(as_tuple=True)
         first = torch.addmm(biases[0], coords[s].reshape(-1, 2), weights[0].T)
-        first = first.view(b, pixels, -1)[image]  # (m, P, H)
+        first = first.view(b, pixels, len(biases[0]))[image]  # (m, P, H)
         hidden = [first.add_(latents[s][image, label].unsqueeze(1)).tanh_().flatten(0, 1)]
         for w, bias in zip(weights[1:-1], biases[1:-1], strict=True):
             hidden.append(torch.addmm(bias, hidden[-1], w.T).tanh_())
-        out = torch.addmv(biases[-1], hidden[-1], weights[-1][0]).view(-1, pixels)
+        out = torch.mv(hidden[-1], weights[-1][0]).add_(biases[-1]).view(len(image), pixels)
         logp_m, g = _pixels(out, images[s][image], sigma)
         logp[s][image, label] = logp_m
 
@@ -260,7 +273,7 @@ def _with_torch(images, active, sigma, coords, latents, q, params):
             d_weights[layer].addmm_(d.T, before)
             d_biases[layer].add_(d.sum(0))
             d = d @ weights[layer]
-        d = torch.addcmul(d, d * hidden[0], hidden[0], value=-1).view(-1, pixels, d.shape[1])
+        d = torch.addcmul(d, d * hidden[0], hidden[0], value=-1).view_as(first)
         d_latents[s][image, label] = d.sum(1)
         d_first = d.new_zeros(b, *d.shape[1:]).index_add_(0, image, d).flatten(0, 1)
         d_coords[s] = (d_first @ weights[0]).view(b, pixels, 2)

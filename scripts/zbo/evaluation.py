@@ -98,12 +98,11 @@ def evaluate(
     if status == DONE and not np.isfinite(scores).all():
         status = f"failed: objective '{scoring.name}' is not finite"
     done = status == DONE
+    repeated = done and len(seeds) > 1
     return Trial(
         status=status,
         objective=float(scores[:, 0].mean()) if done else np.nan,
-        variance=float(scores[:, 0].var(ddof=1) / len(seeds))
-        if done and len(seeds) > 1
-        else np.nan,
+        variance=float(scores[:, 0].var(ddof=1) / len(seeds)) if repeated else np.nan,
         scores=scores,
         loss=loss,
         manifolds=manifolds,

@@ -19,8 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .decoder import reconstruct
-from .pyroved_import import pyroved
+from zbo.decoder import reconstruct
+from zbo.errors import InputError
+from zbo.pyroved_import import pyroved
 
 _DECODE_ROWS = 1 << 17  # decoder rows (image x pixel) held at a time when no gradient is wanted
 
@@ -53,13 +54,13 @@ class ModelSettings:
 
     def __post_init__(self):
         if len(self.image_shape) != 2 or min(self.image_shape) < 1:
-            raise ValueError(f"image_shape must be (h, w), got {self.image_shape}")
+            raise InputError(f"image_shape must be (h, w), got {self.image_shape}")
         if self.classes < 0 or self.latent_dim < 1 or not self.hidden_dim:
-            raise ValueError("classes must be 0 or more, latent_dim and hidden layers 1 or more")
+            raise InputError("classes must be 0 or more, latent_dim and hidden layers 1 or more")
         if not set(self.invariances) <= {"r", "t", "s"}:
-            raise ValueError(f"invariances must be among r, t, s, got {self.invariances}")
+            raise InputError(f"invariances must be among r, t, s, got {self.invariances}")
         if self.decoder not in ("bernoulli", "gaussian") or self.decoder_sigma <= 0:
-            raise ValueError("decoder must be bernoulli or gaussian, decoder_sigma above 0")
+            raise InputError("decoder must be bernoulli or gaussian, decoder_sigma above 0")
 
 
 @dataclass(frozen=True)
@@ -181,8 +182,14 @@ def infer(model, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def batch_loss(
-    model, images: Tensor, noise: Tensor, beta_c: float, beta_d: float, settings: TrainingSettings
-) -> tuple[Tensor, Tensor]:
+    model,
+    images: Tensor,
+    noise: Tensor,
+    beta_c: float,
+    beta_d: float,
+    settings: TrainingSettings,
+    last: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Sum of eq. 1 of the paper over a batch, one sample of the continuous latents an image.
 
     Args:
@@ -192,16 +199,18 @@ def batch_loss(
         beta_c: Scale of the continuous KL term.
         beta_d: Scale of the discrete KL term.
         settings: How to train.
+        last: What this returned third when these images were last seen, for `decoder.reconstruct`.
 
     Returns:
-        The loss, a differentiable scalar, nats, and its parts, shape (5,): loss, reconstruction,
-        KL of z, KL of k, both unscaled, and decoder runs, all sums over the batch, detached.
+        The loss, a differentiable scalar, nats; its parts, shape (5,): loss, reconstruction, KL
+        of z, KL of k, both unscaled, and decoder runs, all sums over the batch, detached; and
+        log p(x|z,k), shape (n, K), detached.
     """
     mean, sd, log_q = infer(model, images)
     z = torch.addcmul(mean, sd, noise)
     q = log_q.exp()
     sigma = model.settings.decoder_sigma if model.settings.decoder == "gaussian" else None
-    decoded = reconstruct(model, images, z, q, sigma, settings.prune_threshold)
+    decoded = reconstruct(model, images, z, q, sigma, settings.prune_threshold, last)
     if settings.sampled_kl:
         kl_c = 0.5 * (z.square() - noise.square()).sum() - sd.log().sum()
     else:
@@ -209,7 +218,8 @@ def batch_loss(
     kl_d = (q * (log_q + math.log(q.shape[1]))).sum()
     loss = beta_c * kl_c + beta_d * kl_d - decoded.total
     runs = torch.as_tensor(decoded.decoded, device=loss.device, dtype=loss.dtype)
-    return loss, torch.stack((loss, -decoded.total, kl_c, kl_d, runs)).detach()
+    parts = torch.stack((loss, -decoded.total, kl_c, kl_d, runs)).detach()
+    return loss, parts, decoded.log_likelihood
 
 
 def train(
@@ -241,32 +251,34 @@ def train(
         The `History`.
 
     Raises:
-        ValueError: If shapes do not fit, or an image leaves [0, 1].
+        InputError: If shapes do not fit, or an image leaves [0, 1].
         TrainingDiverged: If a cycle's loss is not finite.
     """
     began = time.perf_counter()
     beta_c, beta_d = (np.asarray(b, dtype=np.float64) for b in (beta_c, beta_d))
     if beta_c.ndim != 1 or beta_c.shape != beta_d.shape:
-        raise ValueError(f"beta_c and beta_d must be (N,), got {beta_c.shape} and {beta_d.shape}")
-    model.to(device)
+        raise InputError(f"beta_c and beta_d must be (N,), got {beta_c.shape} and {beta_d.shape}")
     data = _flat(model, images).to(device)
     if not (data.min() >= 0 and data.max() <= 1):
-        raise ValueError("images must lie in [0, 1] and hold no NaN")
+        raise InputError("images must lie in [0, 1] and hold no NaN")
     n = len(data)
+    _move(model, device)
     generator = torch.Generator().manual_seed(seed)
     # One tensor operation for all weights; the same defaults as pyroVED's pyro.optim.Adam.
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
     parts = np.empty((len(beta_c), 5))
+    likelihood = data.new_full((n, max(model.settings.classes, 1)), math.inf)  # not seen yet
     try:
-        for cycle, (scale_c, scale_d) in enumerate(zip(beta_c.tolist(), beta_d.tolist())):
-            order = torch.randperm(n, generator=generator)
+        for cycle, (scale_c, scale_d) in enumerate(np.stack((beta_c, beta_d), 1).tolist()):
+            order = torch.randperm(n, generator=generator).to(device)
             noise = torch.randn(n, model.z_dim, generator=generator).to(data)
-            shuffled = data[order.to(device)]
             sums = torch.zeros(5, dtype=torch.float64, device=device)
-            for x, e in zip(
-                shuffled.split(settings.batch_size), noise.split(settings.batch_size)
-            ):  # (b, h * w), (b, coord + L)
-                loss, batch_parts = batch_loss(model, x, e, scale_c, scale_d, settings)
+            for at in range(0, n, settings.batch_size):
+                batch = order[at : at + settings.batch_size]
+                x, e = data[batch], noise[at : at + settings.batch_size]  # (b, h * w), (b, z)
+                loss, batch_parts, likelihood[batch] = batch_loss(
+                    model, x, e, scale_c, scale_d, settings, likelihood[batch]
+                )
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -280,24 +292,15 @@ def train(
             if progress is not None:
                 progress(cycle, float(parts[cycle, 0]))
     finally:
-        model.to("cpu")
+        _move(model, "cpu")
     return History(*np.ascontiguousarray(parts.T), time.perf_counter() - began)
 
 
 @torch.no_grad()
 def encode(model, images, batch_size: int = 1000) -> Encoding:
-    """Encode images.
-
-    Args:
-        model: Built by `build`.
-        images: Shape (n, h, w), in [0, 1].
-        batch_size: Images at a time.
-
-    Returns:
-        The `Encoding`.
-    """
+    """Encode images of shape (n, h, w), in [0, 1], `batch_size` at a time."""
     parts = [infer(model, batch) for batch in _flat(model, images).split(batch_size)]
-    mean, sd, log_q = (torch.cat(p) for p in zip(*parts))
+    mean, sd, log_q = (torch.cat(p) for p in zip(*parts, strict=True))
     probabilities = log_q.exp()[:, : model.settings.classes]
     return Encoding(mean.numpy(), sd.numpy(), probabilities.numpy())
 
@@ -316,11 +319,11 @@ def manifolds(model, grid: int = 12) -> np.ndarray:
         Shape (max(K, 1), B, B, h, w), float32, in [0, 1].
 
     Raises:
-        ValueError: If the model has a single latent.
+        InputError: If the model has a single latent.
     """
     latents = model.settings.latent_dim
     if latents < 2:
-        raise ValueError("a manifold needs a model of two or more latents; use traversal")
+        raise InputError("a manifold needs a model of two or more latents; use traversal")
     levels = _quantiles(grid)
     z = torch.zeros(grid, grid, latents)
     z[..., 0], z[..., 1] = levels.flip(0)[:, None], levels
@@ -346,42 +349,39 @@ def traversal(model, steps: int = 10) -> np.ndarray:
 
 
 def weights(model) -> dict[str, np.ndarray]:
-    """Return the model's weights under pyroVED's names.
-
-    Args:
-        model: Built by `build`.
-
-    Returns:
-        One array a parameter, float32.
-    """
+    """Return the weights of a model built by `build`, float32, under pyroVED's names."""
     return {name: w.detach().cpu().numpy().copy() for name, w in model.state_dict().items()}
 
 
 def load_weights(model, saved: dict[str, np.ndarray]):
-    """Put weights into a model in place.
-
-    Args:
-        model: Built by `build`.
-        saved: As returned by `weights`.
-
-    Returns:
-        The same model.
+    """Put what `weights` returned into a model built by `build`, in place, and return the model.
 
     Raises:
-        ValueError: If the names or shapes are not the model's.
+        InputError: If the names or shapes are not the model's.
     """
     try:
         model.load_state_dict({name: torch.as_tensor(w) for name, w in saved.items()})
     except RuntimeError as error:
-        raise ValueError(f"these weights are not of this model: {error}") from None
+        raise InputError(f"these weights are not of this model: {error}") from None
     return model
+
+
+def _move(model, device: str) -> None:
+    """Move a model with the constants that pyroVED keeps outside its state."""
+    model.to(device)
+    for name in {"grid", "t_prior", "sc_prior"} & vars(model).keys():
+        setattr(model, name, getattr(model, name).to(device))
 
 
 def _flat(model, images) -> Tensor:
     """Images as a tensor (n, h * w) of the weights' type, their shape checked."""
     images = torch.as_tensor(images)
-    if images.ndim != 3 or images.shape[1:] != model.settings.image_shape or not len(images):
-        raise ValueError(
+    if (
+        images.ndim != 3
+        or tuple(images.shape[1:]) != tuple(model.settings.image_shape)
+        or not len(images)
+    ):
+        raise InputError(
             f"images must be (n, {', '.join(map(str, model.settings.image_shape))}), n above 0, "
             f"got {tuple(images.shape)}"
         )

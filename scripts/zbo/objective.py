@@ -92,13 +92,8 @@ def between_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
     local = _moments(images, settings)
     total = 0.0
     for i in range(len(images) - 1):
-        ssim = _ssim(
-            images[i],
-            images[i + 1 :],
-            *(m[i] for m in local),
-            *(m[i + 1 :] for m in local),
-            settings,
-        )
+        one, others = (m[i] for m in local), (m[i + 1 :] for m in local)
+        ssim = _ssim(images[i], images[i + 1 :], *one, *others, settings)
         total += _loss(ssim).mean(-1).sum().item()
     return total
 

@@ -109,12 +109,21 @@ class Optimizer:
         if self._fit and self._fit[0] == len(index):
             return self._fit[1]
         worked = np.isfinite(objective)
+        if worked.sum() < 2:
+            raise InputError(
+                f"search: {worked.sum()} of {len(worked)} trials succeeded and a surrogate needs "
+                "two; see why the others failed (status in results/*/trials/*.h5)"
+            )
+        # A failed trial counts as the worst seen: left out, it would leave its neighbourhood
+        # unexplored and so attractive, and the search would fail there again and again.
+        objective = np.where(worked, objective, objective[worked].min())
         known = np.isfinite(variance[worked]).all()
+        variance = np.where(worked, variance, np.median(variance[worked]))
         proposal = propose(
             self.z,
-            self.z[index[worked]],
-            objective[worked],
-            variance[worked] if known else None,
+            self.z[index],
+            objective,
+            variance if known else None,
             self.settings,
             self._open(),
         )

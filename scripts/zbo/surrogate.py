@@ -78,13 +78,8 @@ def propose(
         Posterior and acquisition over the space, and the next points.
 
     Raises:
-        InputError: If fewer than two distinct observations are given or the acquisition is unknown.
+        InputError: If the acquisition is unknown.
     """
-    if len(objective) < 2:
-        raise InputError(
-            f"search: {len(objective)} trials succeeded and a surrogate needs two; look at the "
-            "failed trials' reasons (status in results/*/trials/*.h5)"
-        )
     if settings.acquisition not in ACQUISITIONS:
         raise InputError(
             f"search.acquisition: there is no '{settings.acquisition}'; choose from "

@@ -192,7 +192,7 @@ def search_space(
     if not feasible.any():
         raise InputError(
             f"space.constraint: '{constraint}' holds for none of the {len(z)} latent points; "
-            "loosen it, raise space.tolerance or train the trajectory VAE longer (trajectory_vae.cycles)"
+            "loosen it, raise space.tolerance or train longer (trajectory_vae.cycles)"
         )
     log.info("%d of %d latent points are feasible", feasible.sum(), len(z))
     return z, beta, feasible

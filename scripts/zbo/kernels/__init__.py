@@ -2,8 +2,8 @@
 
 Environment:
     ZBO_KERNEL: "off" leaves everything to torch.
-    ZBO_KERNEL_CACHE: Folder to keep the library in, before $XDG_CACHE_HOME/zbo or ~/.cache/zbo;
-        point it into a container image to ship a library built there for the same processor.
+    ZBO_KERNEL_CACHE: Folder to keep the library in, instead of $XDG_CACHE_HOME/zbo or
+        ~/.cache/zbo; point it into a container image to ship a library built for its processor.
     CC: Compiler, before cc, gcc and clang.
 """
 
@@ -63,11 +63,10 @@ def load() -> ctypes.CDLL | None:
 def _find_or_build() -> ctypes.CDLL:
     key = hashlib.sha256(repr((_SOURCE.read_bytes(), _FLAGS, _processor())).encode()).hexdigest()
     name = f"decoder-{key[:16]}.so"
-    user = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folders = [Path(f) for f in (os.environ.get("ZBO_KERNEL_CACHE"),) if f] + [Path(user) / "zbo"]
-    for folder in folders:
-        if (folder / name).is_file():
-            return ctypes.CDLL(str(folder / name))
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    kept = Path(os.environ.get("ZBO_KERNEL_CACHE") or user / "zbo") / name
+    if kept.is_file():
+        return ctypes.CDLL(str(kept))
     compiler = next(
         filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang"))), None
     )
@@ -76,9 +75,7 @@ def _find_or_build() -> ctypes.CDLL:
     with tempfile.TemporaryDirectory(prefix="zbo-") as scratch:  # a loaded file may be removed
         built = _build(compiler, Path(scratch) / name)
         library = ctypes.CDLL(str(built))
-        for folder in folders:
-            if _keep(built, folder / name):
-                break
+        _keep(built, kept)
     return library
 
 
@@ -91,16 +88,15 @@ def _build(compiler: str, target: Path) -> Path:
     raise OSError(f"{compiler} failed: {done.stderr.strip()[-300:]}")
 
 
-def _keep(built: Path, target: Path) -> bool:
+def _keep(built: Path, target: Path) -> None:
     """Copy beside, then rename: processes that start together may all do so."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as beside:
             beside.write(built.read_bytes())
         os.replace(beside.name, target)
-    except OSError:
-        return False
-    return True
+    except OSError as error:
+        logger.info("compiled decoder not kept for the next process: %s", error)
 
 
 def _processor() -> str:

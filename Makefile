@@ -1,0 +1,62 @@
+# make run    install, then optimize the digits study: figures, scores, report
+# make test   install, then test
+# Another study, or one value changed:  make run STUDY=mnist SET="search.iterations=40"
+
+STUDY ?= digits
+SET ?=
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
+TORCH ?= torch==2.13.0
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+export PATH := $(BIN):$(PATH)
+export PYTHONNOUSERSITE := 1
+
+# One run a folder. Unlike Snakemake's own lock this one dies with the process that holds it, so a
+# killed run needs no unlocking.
+SNAKEMAKE := flock --nonblock --conflict-exit-code 75 .zbo.lock snakemake --nolock
+CONFIG := --config studies=$(STUDY) set="$(SET)"
+
+.PHONY: run report test test-cluster lint format lock bench clean
+
+run: $(VENV)/installed
+	@$(SNAKEMAKE) $(CONFIG) || { code=$$?; \
+	    [ $$code -ne 75 ] || echo "error: another run is at work in this folder" >&2; exit $$code; }
+	@$(MAKE) --no-print-directory report
+
+report: $(VENV)/installed
+	@snakemake --nolock --report results/report.html --quiet all $(CONFIG)
+	@echo "Look at results/report.html, results/$(STUDY)/figures/ and results/$(STUDY)/scores.csv"
+
+test: $(VENV)/installed
+	@python -m pytest tests -m "not cluster"
+
+test-cluster: $(VENV)/installed
+	@python -m pytest tests -m cluster
+
+lint: $(VENV)/installed
+	@ruff check scripts tests
+	@ruff format --check scripts tests
+	@snakefmt --check Snakefile rules
+	@snakemake --lint
+
+format: $(VENV)/installed
+	@ruff check --fix scripts tests
+	@ruff format scripts tests
+	@snakefmt Snakefile rules
+
+bench: $(VENV)/installed
+	@python scripts/bench_trainer.py --output results/bench/trainer.csv
+
+lock:
+	envs/lock.sh
+
+clean:
+	rm -rf results logs benchmarks .snakemake .zbo.lock
+
+# The lock first, by hash; then torch by version alone, since its build is the machine's choice.
+$(VENV)/installed: envs/requirements.txt envs/workflow.txt
+	@echo "Installing into $(VENV): a few minutes the first time"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --no-deps --require-hashes -r envs/requirements.txt -r envs/workflow.txt
+	@$(BIN)/pip install --quiet "$(TORCH)"
+	@touch $@

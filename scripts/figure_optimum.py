@@ -1,0 +1,49 @@
+"""Show the trajectory the search recommends beside what it is compared with (figure 6(c))."""
+
+import argparse
+
+import numpy as np
+
+from zbo import command, plots, storage
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--optimum", required=True, help="optimum.h5")
+    parser.add_argument("--best-constant", nargs="?", help="best_constant.h5, if compared")
+    parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
+    args = parser.parse_args(argv)
+
+    found = storage.read(args.optimum, kind="candidates")
+    lines = [
+        (
+            found["beta"][0],
+            f"recommended: {found['mean']:#.3g} ± {found['sd']:.1g} (estimated)",
+            {"color": plots.RECOMMENDED, "lw": 2},
+        ),
+        (
+            found["evaluated/beta"],
+            f"best of {found['trials']} trials: {np.nanmax(found['evaluated/objective']):#.3g}",
+            {"color": "black", "ls": "--"},
+        ),
+    ]
+    if args.best_constant:
+        constant = storage.read(args.best_constant, kind="candidates")
+        objective = constant["objective"]
+        look = {"color": plots.COLOURS[0], "ls": ":", "lw": 1.6}
+        label = f"best of {len(objective)} constants: {np.nanmax(objective):#.3g}"
+        lines.append((constant["beta"][0], label, look))
+    with plots.style():
+        figure = plots.figure(plots.COLUMN, 2.7)
+        ax = figure.subplots()
+        for beta, label, look in lines:
+            plots.trajectories(ax, beta[None], label=label, **look)
+        ax.set_xlabel("training cycle")
+        ax.set_ylabel(plots.BETA)
+        ax.set_ylim(bottom=0)
+        figure.legend(title="objective", loc="outside lower left", alignment="left")
+        plots.save(figure, args.output)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,62 @@
+"""What several test files need."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Numbers are reproducible for a given count of threads, and small things run faster on one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the workflow in it and no results, as after a fresh clone."""
+    for name in ("Snakefile", "rules", "scripts", "config", "profiles", "tests"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    return tmp_path
+
+
+@pytest.fixture
+def snakemake(checkout):
+    """Run Snakemake in the checkout; gives the finished process, all it said in `stdout`."""
+
+    def run(*arguments, check=True, **settings):
+        done = subprocess.run(
+            snakemake_command(*arguments, **settings),
+            cwd=checkout,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment(),
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout
+        return done
+
+    return run
+
+
+def snakemake_command(*arguments, study="test", change="", cores=2):
+    """The command line for one study with some values changed."""
+    return [
+        *(sys.executable, "-m", "snakemake", *arguments, "--cores", str(cores), "--nolock"),
+        *("--config", f"studies={study}", f"set={change}"),
+    ]
+
+
+def environment():
+    """The environment of a job: `python` is the one that runs the tests."""
+    return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

@@ -1,0 +1,100 @@
+"""Trajectory families: invariants that every registered family inherits, and each one's shape."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from zbo import families
+from zbo.errors import InputError
+
+BOUNDS = (0.5, 20.0)
+
+
+@pytest.fixture(params=list(families.FAMILIES))
+def family(request):
+    return families.FAMILIES[request.param]
+
+
+def draw(family, seed=0, samples=200, cycles=60):
+    return family(samples, cycles, BOUNDS, np.random.default_rng(seed))
+
+
+def test_shape_and_bounds(family):
+    beta = draw(family)
+    assert beta.shape == (200, 60)
+    assert beta.min() >= BOUNDS[0] - 1e-9
+    assert beta.max() <= BOUNDS[1] + 1e-9
+
+
+def test_seeded_and_varied(family):
+    np.testing.assert_array_equal(draw(family), draw(family))
+    assert len(np.unique(draw(family), axis=0)) == 200
+
+
+def test_scales_with_the_bounds(family):
+    """The same draw in bounds ten times larger is ten times larger: no unit is built in."""
+    tenfold = tuple(10 * bound for bound in BOUNDS)
+    np.testing.assert_allclose(
+        family(50, 40, tenfold, np.random.default_rng(3)),
+        10 * family(50, 40, BOUNDS, np.random.default_rng(3)),
+        rtol=1e-9,
+    )
+
+
+def test_linear_cooldown_only_falls_and_settles():
+    beta = draw(families.linear_cooldown)
+    assert (np.diff(beta, axis=1) <= 1e-9).all()
+    assert (beta[:, 0] >= 0.6 * BOUNDS[1] - 1e-9).all()
+    assert (beta[:, -1] <= 0.1 * BOUNDS[1] + 1e-9).all()
+    np.testing.assert_allclose(beta[:, -1], beta[:, -2])  # settled
+
+
+def test_periodic_oscillates_and_spans_the_bounds():
+    beta = draw(families.periodic)
+    np.testing.assert_allclose(beta.min(1), BOUNDS[0])
+    np.testing.assert_allclose(beta.max(1), BOUNDS[1])
+    turns = (np.diff(np.sign(np.diff(beta, axis=1)), axis=1) != 0).sum(1)
+    assert np.median(turns) >= 4  # 8..14 radians a unit over two units: 2.5 to 4.5 periods
+
+
+def test_constant_stays():
+    assert (np.ptp(draw(families.constant), axis=1) == 0).all()
+
+
+def test_segments_are_lines_but_for_noise():
+    beta = draw(families.segments)
+    noise = 0.02 * (BOUNDS[1] - BOUNDS[0])
+    bends = np.abs(np.diff(beta, n=2, axis=1)) > 6 * np.sqrt(6) * noise
+    assert bends.sum(1).max() <= 4  # two knots, each seen by at most two second differences
+
+
+def test_sample_labels_families_and_does_not_mix_their_streams():
+    both, family = families.sample(["constant", "segments"], 5, 30, BOUNDS, seed=1)
+    assert both.shape == (10, 30)
+    assert family.tolist() == [0] * 5 + [1] * 5
+    first, _ = families.sample(["constant"], 5, 30, BOUNDS, seed=1)
+    np.testing.assert_array_equal(first, both[:5])
+
+
+def test_a_family_of_ones_own_by_import_path(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "def ramp(samples, cycles, bounds, rng):\n"
+        "    return np.tile(np.linspace(*bounds, cycles), (samples, 1))\n"
+        "def short(samples, cycles, bounds, rng):\n"
+        "    return np.ones((samples, cycles - 1))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    beta, _ = families.sample(["mine:ramp"], 2, 3, (1, 3), seed=0)
+    assert beta.tolist() == [[1, 2, 3], [1, 2, 3]]
+    with pytest.raises(InputError, match=r"'mine:short' gave shape \(2, 2\)"):
+        families.sample(["mine:short"], 2, 3, (1, 3), seed=0)
+    with pytest.raises(InputError, match=r"'mine:none'.*give module:function"):
+        families.sample(["mine:none"], 2, 3, (1, 3), seed=0)
+    sys.modules.pop("mine")
+
+
+def test_an_unknown_family_lists_those_there_are():
+    with pytest.raises(InputError, match="no family 'spiral'; choose from linear_cooldown"):
+        families.sample(["spiral"], 2, 3, BOUNDS, seed=0)

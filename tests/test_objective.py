@@ -1,0 +1,113 @@
+"""SSIM, ℓ1 and ℓ2: equal to scikit-image, right by hand, and with the invariants of table 2."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from skimage.metrics import structural_similarity
+
+from zbo import objective
+from zbo.errors import InputError
+from zbo.objective import ObjectiveSettings, score
+
+SETTINGS = ObjectiveSettings()
+
+
+def manifolds(classes=3, grid=3, shape=(9, 8), seed=0):
+    return torch.rand(
+        classes, grid, grid, *shape, generator=torch.Generator().manual_seed(seed)
+    ).double()
+
+
+def loss(x, y):
+    return min(max((1 - float(objective.ssim(x, y, SETTINGS))) / 2, 0), 1)
+
+
+def test_ssim_equals_scikit_image():
+    """Its Gaussian window for sigma 1.5 is 11 pixels wide."""
+    settings = ObjectiveSettings(window=11, sigma=1.5)
+    rng = np.random.default_rng(0)
+    for _ in range(5):
+        x, y = rng.random((2, 23, 19)).astype(np.float32)
+        expected = structural_similarity(
+            x, y, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+        )
+        found = objective.ssim(torch.tensor(x), torch.tensor(y), settings)
+        assert float(found) == pytest.approx(expected, abs=1e-5)
+
+
+def test_ssim_of_equal_and_of_flat_images_by_hand():
+    x = torch.rand(8, 8)
+    assert float(objective.ssim(x, x, SETTINGS)) == pytest.approx(1)
+    black, grey = torch.zeros(8, 8), torch.full((8, 8), 0.5)
+    by_hand = objective.C1 / (0.25 + objective.C1)  # no variance: the luminance term alone
+    assert float(objective.ssim(black, grey, SETTINGS)) == pytest.approx(by_hand, rel=1e-4)
+
+
+def test_l1_is_the_sum_over_pairs_of_classes_image_by_image():
+    phi = manifolds()
+    by_hand = sum(
+        np.mean([loss(phi[i, a, b], phi[j, a, b]) for a in range(3) for b in range(3)])
+        for i, j in itertools.combinations(range(3), 2)
+    )
+    assert objective.between_classes(phi, SETTINGS) == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_l2_is_the_mean_over_distinct_pairs_summed_over_classes():
+    """With more pairs asked for than there are, it is the mean over all of them."""
+    phi = manifolds(grid=2)
+    by_hand = sum(
+        np.mean([loss(x, y) for x, y in itertools.combinations(of_class.flatten(0, 1), 2)])
+        for of_class in phi
+    )
+    assert objective.within_classes(phi, SETTINGS) == pytest.approx(by_hand, rel=1e-9)
+
+
+def test_pairs_are_distinct_and_never_of_an_image_with_itself():
+    first, second = objective.random_pairs(144, 1000)
+    assert len(first) == 1000
+    assert (first < second).all()
+    assert len(set(zip(first.tolist(), second.tolist(), strict=True))) == 1000
+
+
+def test_collapsed_models_score_zero():
+    one = torch.rand(8, 8)
+    same_everywhere = one.expand(4, 3, 3, 8, 8)
+    found = score(same_everywhere, SETTINGS)
+    assert found.l1 == pytest.approx(0, abs=1e-6)
+    assert found.l2 == pytest.approx(0, abs=1e-6)
+
+
+def test_order_of_classes_does_not_matter():
+    phi = manifolds()
+    for name in ("l1", "l1-l2"):
+        settings = ObjectiveSettings(name=name)
+        forth, back = score(phi, settings), score(phi.flip(0), settings)
+        assert forth.objective == pytest.approx(back.objective, rel=1e-12)
+
+
+def test_bounds():
+    found = score(manifolds(classes=4), SETTINGS)
+    assert 0 < found.l1 <= 6
+    assert 0 < found.l2 <= 4
+
+
+def test_objectives_by_name_and_ones_own(tmp_path, monkeypatch):
+    phi = manifolds()
+    plain, both = score(phi, SETTINGS), score(phi, ObjectiveSettings(name="l1-l2"))
+    assert plain.objective == plain.l1
+    assert both.objective == plain.l1 - plain.l2
+    (tmp_path / "own.py").write_text(
+        "def brightness(manifolds, settings): return manifolds.mean()\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    own = score(phi, ObjectiveSettings(name="own:brightness"))
+    assert own.objective == pytest.approx(float(phi.mean()))
+    with pytest.raises(InputError, match="no objective 'l3'; choose from l1, l1-l2"):
+        score(phi, ObjectiveSettings(name="l3"))
+
+
+def test_a_window_larger_than_the_images_is_refused():
+    with pytest.raises(InputError, match=r"objective.window: 5 pixels .* 4 x 9"):
+        score(manifolds(shape=(4, 9)), SETTINGS)

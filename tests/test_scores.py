@@ -1,0 +1,47 @@
+"""Label scores against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from zbo.scores import classes_of, label_scores
+
+LABELS = np.array([0, 0, 0, 1, 1, 2])
+
+
+def test_a_relabelled_truth_is_perfect():
+    found = label_scores(np.array([2, 2, 2, 0, 0, 1]), LABELS)
+    assert (found.accuracy, found.ari, found.nmi, found.purity) == pytest.approx((1, 1, 1, 1))
+    assert found.extracted == 3
+
+
+def test_by_hand():
+    """Class 0 holds labels 0, 0, 1; class 1 holds 0, 1, 2."""
+    found = label_scores(np.array([0, 0, 1, 0, 1, 1]), LABELS)
+    assert found.accuracy == pytest.approx(3 / 6)  # 0 -> label 0 (2 right), 1 -> label 1 (1 right)
+    assert found.purity == pytest.approx((2 + 1) / 6)
+    # Pairs together in both: {0,0} in class 0. Together in classes: 3 + 3; in labels: 3 + 1.
+    expected = 6 * 4 / 15
+    assert found.ari == pytest.approx((1 - expected) / ((6 + 4) / 2 - expected))
+
+
+def test_one_class_for_all_extracts_one_label():
+    found = label_scores(np.zeros(6, int), LABELS)
+    assert found.extracted == 1
+    assert found.accuracy == found.purity == pytest.approx(0.5)
+    assert found.ari == pytest.approx(0)
+    assert found.nmi == pytest.approx(0)
+
+
+def test_more_classes_than_labels_is_pure_but_not_accurate():
+    found = label_scores(np.arange(6), LABELS)
+    assert found.purity == 1
+    assert found.accuracy == pytest.approx(3 / 6)
+    assert found.extracted == 3
+
+
+def test_a_model_without_classes_is_judged_by_clusters_of_its_latents():
+    z = np.concatenate([np.zeros((3, 2)), np.ones((2, 2)), [[5.0, 5.0]]])
+    found = classes_of(np.empty((6, 0)), z, classes=3, seed=0)
+    assert label_scores(found, LABELS).accuracy == 1
+    probabilities = np.eye(3)[[0, 0, 0, 1, 1, 2]] * 0.9
+    np.testing.assert_array_equal(classes_of(probabilities, z, 3, 0), LABELS)

@@ -1,0 +1,113 @@
+"""The scripts as commands: help, failed trainings, wrong files, GPUs that are not there."""
+
+import importlib
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+
+from zbo import command, config, storage
+from zbo.errors import InputError
+
+SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_script_explains_itself(name, capsys):
+    script = importlib.import_module(name)
+    with pytest.raises(SystemExit) as ended:
+        script.main(["--help"])
+    assert ended.value.code == 0
+    assert "usage" in capsys.readouterr().out
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Images and two trajectories: a sane one and one that makes any training diverge."""
+    rng = np.random.default_rng(0)
+    images = rng.random((30, 8, 8)).astype(np.float32)
+    storage.write(
+        tmp_path / "images.h5", {"images": images, "subset": np.arange(20)}, kind="images"
+    )
+    beta = np.array([[1, 0.5, 0.1], [1, np.nan, 1]], dtype=np.float32)
+    storage.write(tmp_path / "candidates.h5", {"beta": beta}, kind="candidates")
+    return tmp_path
+
+
+def evaluate(folder, index, trial="design-0", settings="test"):
+    importlib.import_module("evaluate").main(
+        [
+            *("--settings", settings, "--images", str(folder / "images.h5")),
+            *("--candidates", str(folder / "candidates.h5"), "--index", str(index)),
+            *("--trial", trial, "--output", str(folder / f"{trial}-{index}.h5")),
+        ]
+    )
+    return storage.read(folder / f"{trial}-{index}.h5", kind="trial")
+
+
+def test_a_trial_is_reproducible_and_its_seed_its_own(prepared):
+    first = evaluate(prepared, 0)
+    again = evaluate(prepared, 0)
+    other = evaluate(prepared, 0, trial="design-1")
+    assert first["status"] == "done"
+    assert first["objective"] == again["objective"]
+    np.testing.assert_array_equal(first["manifolds"], again["manifolds"])
+    assert first["seeds"] != other["seeds"]
+    assert first["objective"] != other["objective"]
+
+
+def test_a_training_that_diverges_is_a_failed_trial_with_its_reason(prepared):
+    trial = evaluate(prepared, 1)
+    assert trial["status"].startswith("failed")
+    assert "cycle" in trial["status"]
+    assert np.isnan(trial["objective"])
+
+
+def test_replicates_are_averaged_and_their_spread_passed_on(prepared):
+    study = config.load("test", "search.replicates=3")
+    trial = evaluate(prepared, 0, settings=json.dumps(study))
+    scores = trial["scores"][:, 0]
+    assert len(set(trial["seeds"])) == 3
+    assert trial["objective"] == pytest.approx(scores.mean())
+    assert trial["variance"] == pytest.approx(scores.var(ddof=1) / 3)
+    # The first seed is the one a single replicate has.
+    assert evaluate(prepared, 0)["objective"] == scores[0]
+
+
+def test_fixed_seeds_are_the_same_for_every_trial(prepared):
+    study = json.dumps(config.load("test", "search.seeds=fixed"))
+    first = evaluate(prepared, 0, "design-0", study)
+    other = evaluate(prepared, 0, "003-1", study)
+    assert first["objective"] == other["objective"]
+
+
+def test_a_trajectory_that_is_not_there_is_named(prepared):
+    with pytest.raises(InputError, match="holds 2 trajectories, none is 7"):
+        evaluate(prepared, 7)
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
+    done = subprocess.run(
+        [
+            *(sys.executable, ROOT / "scripts/design.py", "--settings", "test"),
+            *("--space", tmp_path / "none.h5", "--output", tmp_path / "design.h5"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "none.h5: there is no such file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
+def test_a_gpu_asked_for_and_not_there_is_an_error():
+    assert command.device(0) == "cpu"
+    with pytest.raises(InputError, match="1 GPU asked for"):
+        command.device(1)

@@ -1,0 +1,188 @@
+"""The workflow for real, on the `test` study: whole, resumed after a kill, extended, broken."""
+
+import csv
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT, environment, snakemake_command
+
+from zbo import storage
+
+STUDIES = sorted(path.stem for path in (ROOT / "config" / "studies").glob("*.yaml"))
+
+
+def search_results(folder):
+    """Everything the search found, bit for bit."""
+    found = {}
+    for path in sorted((folder / "results/test/trials").glob("[d0]*.h5")):
+        trial = storage.read(path, kind="trial")
+        found[path.name] = trial["objective"], trial["loss"].tobytes(), trial["manifolds"].tobytes()
+    for path in sorted((folder / "results/test/iterations").glob("*.h5")):
+        step = storage.read(path, kind="candidates")
+        found[path.name] = step["index"].tobytes(), step["mean"].tobytes(), step["stop"]
+    optimum = storage.read(folder / "results/test/optimum.h5", kind="candidates")
+    return found | {"optimum": optimum["beta"].tobytes()}
+
+
+def written(folder, pattern="trials/*.h5"):
+    return {path: path.stat().st_mtime_ns for path in (folder / "results/test").glob(pattern)}
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_dry_run_of_every_study_needs_no_data(snakemake, study):
+    done = snakemake("-n", study=study)
+    assert "evaluate" in done.stdout
+    assert "checkpoint" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A checkout in which the test study ran from beginning to end."""
+    folder = tmp_path_factory.mktemp("finished")
+    for name in ("Snakefile", "rules", "scripts", "config", "profiles"):
+        (folder / name).symlink_to(ROOT / name)
+    done = subprocess.run(
+        snakemake_command(), cwd=folder, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "iteration 2" in done.stdout  # progress is seen
+    return folder
+
+
+@pytest.fixture
+def copy(finished, checkout):
+    """The finished study in a folder of one's own, to change."""
+    shutil.copytree(finished / "results", checkout / "results")
+    shutil.copytree(finished / ".snakemake", checkout / ".snakemake")
+    return checkout
+
+
+def test_from_images_to_figures(finished):
+    results = finished / "results/test"
+    assert sorted(p.stem for p in (results / "iterations").glob("*.h5")) == ["000", "001", "002"]
+    assert len(list((results / "trials").glob("*.h5"))) == 3 + 2 * 2 + 2
+    with open(results / "scores.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["model"] for row in rows} == {"vanilla", "beta-1", "constant", "optimum"}
+    assert all(row["status"] == "done" for row in rows)
+    assert all(0 < float(row["accuracy"]) <= 1 for row in rows)
+    assert len(list((results / "figures").glob("*.pdf"))) >= 7
+
+
+def test_iterations_carry_all_observations(finished):
+    results = finished / "results/test"
+    last = storage.read(results / "iterations/002.h5", kind="candidates")
+    assert len(last["observed/objective"]) == 3 + 2 * 2
+    names = [f"design-{i:d}" for i in range(3)] + ["000-0", "000-1", "001-0", "001-1"]
+    trials = [storage.read(results / f"trials/{name}.h5", kind="trial") for name in names]
+    np.testing.assert_array_equal(last["observed/objective"], [t["objective"] for t in trials])
+    np.testing.assert_allclose(last["observed/z"], [t["z"] for t in trials])
+    facts = storage.facts(results / "trials/000-0.h5", kind="trial")
+    assert facts["versions"]["torch"]
+    assert facts["settings"]["training"]["learning_rate"] == 0.003
+    assert facts["device"] in ("cpu", "cuda")
+
+
+def test_a_finished_study_has_nothing_to_do(copy, snakemake):
+    assert "Nothing to be done" in snakemake("-n").stdout
+    os.utime(ROOT / "scripts" / "evaluate.py")  # a comment changed there is no reason to train
+    assert "Nothing to be done" in snakemake("-n").stdout
+
+
+def test_raising_the_budget_continues(copy, snakemake):
+    before = written(copy)
+    snakemake("results/test/optimum.h5", change="search.iterations=3")
+    after = written(copy)
+    assert {path: after[path] for path in before} == before
+    assert {p.stem for p in set(after) - set(before)} == {"002-0", "002-1"}
+    assert (copy / "results/test/iterations/003.h5").exists()
+    optimum = storage.read(copy / "results/test/optimum.h5", kind="candidates")
+    assert (optimum["iterations"], optimum["trials"]) == (3, 9)
+
+
+def test_a_changed_training_setting_evaluates_again_and_a_changed_figure_does_not(copy, snakemake):
+    again = snakemake("-n", change="training.batch_size=40").stdout
+    assert "evaluate" in again
+    (next((copy / "results/test/figures").glob("*.pdf"))).unlink()
+    assert "evaluate" not in snakemake("-n").stdout
+
+
+@pytest.mark.slow
+def test_killed_anywhere_it_ends_as_if_undisturbed(finished, checkout, snakemake):
+    """kill -9 of everything in the middle of a training, then of Snakemake alone, then SIGTERM."""
+    target = "results/test/optimum.h5"
+    trials = checkout / "results/test/trials"
+    finished_then = {}
+    for step, (wanted, signum, whole) in enumerate(
+        [(1, signal.SIGKILL, True), (3, signal.SIGKILL, False), (5, signal.SIGTERM, True)]
+    ):
+        with open(checkout / f"run{step}.log", "w") as log:
+            running = subprocess.Popen(
+                snakemake_command(target),
+                cwd=checkout,
+                env=environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+            deadline = time.monotonic() + 240
+            while len(list(trials.glob("*.h5"))) < wanted and running.poll() is None:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            time.sleep(0.7)  # into the next job
+            (os.killpg if whole else os.kill)(running.pid, signum)
+            running.wait()
+        for path, when in written(checkout).items():
+            finished_then.setdefault(path, when)
+    snakemake(target)
+    assert search_results(checkout) == search_results(finished)
+    after = written(checkout)
+    unchanged = [path for path, when in finished_then.items() if after[path] == when]
+    # An orphan of the second kill may write its trial once more, with the same numbers.
+    assert len(unchanged) >= len(finished_then) - 2
+    assert not list(checkout.glob("results/test/**/*.part"))
+
+
+def test_a_damaged_file_is_named_and_nothing_else_is_lost(copy, snakemake):
+    trial = copy / "results/test/trials/001-1.h5"
+    trial.write_bytes(trial.read_bytes()[:900])
+    (copy / "results/test/iterations/002.h5").unlink()
+    failed = snakemake("results/test/optimum.h5", check=False)
+    assert failed.returncode != 0
+    assert "trials/001-1.h5" in failed.stdout.replace("\n", "")
+    assert "cut short or damaged" in failed.stdout
+    assert "Traceback" not in failed.stdout
+    trial.unlink()
+    before = written(copy)
+    snakemake("results/test/optimum.h5")
+    assert set(written(copy)) - set(before) == {trial}
+    assert {p: t for p, t in written(copy).items() if p != trial} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("search.iteratons=3", "search.iteratons: no such key"),
+        ("trajectories.bounds=[2,1]", "wrong way round"),
+    ],
+)
+def test_a_wrong_key_ends_before_anything_runs(snakemake, change, named):
+    failed = snakemake("-n", change=change, check=False)
+    assert failed.returncode != 0
+    assert named in " ".join(failed.stdout.split())
+    assert "Traceback" not in failed.stdout
+
+
+def test_a_mistake_in_a_job_is_one_line_of_the_log(snakemake):
+    failed = snakemake("results/test/images.h5", change="images.subset=5000", check=False)
+    assert failed.returncode != 0
+    output = " ".join(failed.stdout.split())
+    assert "error: images.subset" in output
+    assert "Traceback" not in output
+    assert not Path("results/test/images.h5").exists()
