@@ -9,6 +9,9 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
+report: "rules/captions/workflow.rst"
+
+
 # Used where Snakemake is told to (`--sdm apptainer`); built by `make image`.
 container: "containers/zbo.sif"
 

@@ -14,6 +14,18 @@ from zbo import config as studies
 from zbo import storage
 from zbo.errors import InputError
 
+# In the order of the story; each is a rule and a script of the same name.
+FIGURES = [
+    "images",
+    "trajectories",
+    "latent_space",
+    "surrogate",
+    "convergence",
+    "optimum",
+    "manifolds",
+    "scores",
+]
+
 MODELS = ("vanilla", "beta-1", "constant", "optimum")
 
 # What each stage depends on: a change anywhere else does not run it again. The budget
@@ -181,3 +193,10 @@ def models_of_study(wildcards):
         for model in compare["models"]
         for replicate in range(compare["seeds"])
     ]
+
+
+def best_constant_of_study(wildcards):
+    """The best constant trajectory, where the study compares with it."""
+    if "constant" not in STUDIES[wildcards.study]["compare"]["models"]:
+        return []
+    return f"results/{wildcards.study}/best_constant.h5"

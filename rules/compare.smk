@@ -81,6 +81,7 @@ rule scores:
             "results/{study}/scores.csv",
             caption="captions/scores.rst",
             category="{study}",
+            labels={"figure": "9 table of scores"},
         ),
     log:
         "logs/{study}/scores.log",

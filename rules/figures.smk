@@ -1,25 +1,6 @@
 # Figures, one rule and one script each. Need what the stages before made; make
 # results/{study}/figures/*.pdf and, for the report, *.png.
 
-# In the order of the report's story.
-FIGURES = [
-    "images",
-    "trajectories",
-    "latent_space",
-    "surrogate",
-    "convergence",
-    "optimum",
-    "manifolds",
-    "scores",
-]
-
-
-def best_constant_of_study(wildcards):
-    """The best constant trajectory, where the study compares with it."""
-    if "constant" not in STUDIES[wildcards.study]["compare"]["models"]:
-        return []
-    return f"results/{wildcards.study}/best_constant.h5"
-
 
 rule figure_images:
     """Show sample images."""

@@ -9,6 +9,7 @@ import torch
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO, config_enumerate
 
 from zbo import jrvae
+from zbo.adam import Adam
 from zbo.jrvae import ModelSettings, TrainingSettings
 from zbo.pyroved_import import pyroved
 
@@ -199,6 +200,21 @@ def test_training_follows_pyroveds_trainer(monkeypatch):
     np.testing.assert_allclose(history.loss, losses, rtol=1e-5)
     for name, value in jrvae.weights(theirs).items():
         np.testing.assert_allclose(jrvae.weights(ours)[name], value, atol=2e-5, err_msg=name)
+
+
+def test_adam_is_torchs_bit_for_bit():
+    a, b = (torch.nn.Linear(5, 3) for _ in range(2))
+    b.load_state_dict(a.state_dict())
+    ours = Adam(a.parameters(), 0.01)
+    theirs = torch.optim.Adam(b.parameters(), lr=0.01, fused=True)
+    x = torch.rand(20, 5, generator=torch.Generator().manual_seed(0))
+    for _ in range(10):
+        for net, optimizer in ((a, ours), (b, theirs)):
+            net(x).square().sum().backward()
+            optimizer.step()
+        theirs.zero_grad()
+        assert torch.equal(a.weight, b.weight) and torch.equal(a.bias, b.bias)
+        assert a.weight.grad is None
 
 
 def test_build_leaves_no_trace():

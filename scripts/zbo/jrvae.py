@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zbo.adam import Adam
 from zbo.decoder import reconstruct
 from zbo.errors import InputError
 from zbo.pyroved_import import pyroved
@@ -84,23 +85,14 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class History:
-    """A training, cycle by cycle: means over images, each array of shape (N,), float64.
+    """A training, cycle by cycle: means over images, each array of shape (N,), float64."""
 
-    Args:
-        loss: reconstruction + β_c kl_c + β_d kl_d, nats.
-        reconstruction: -Σ_k q(k|x) log p(x|z,k), nats.
-        kl_c: Continuous KL term before scaling, nats.
-        kl_d: Discrete KL term before scaling, nats.
-        active_classes: Classes the decoder ran for, of K.
-        seconds: Wall time of the whole training.
-    """
-
-    loss: np.ndarray
-    reconstruction: np.ndarray
-    kl_c: np.ndarray
-    kl_d: np.ndarray
-    active_classes: np.ndarray
-    seconds: float
+    loss: np.ndarray  # reconstruction + β_c kl_c + β_d kl_d, nats
+    reconstruction: np.ndarray  # -Σ_k q(k|x) log p(x|z,k), nats
+    kl_c: np.ndarray  # continuous KL term before scaling, nats
+    kl_d: np.ndarray  # discrete KL term before scaling, nats
+    active_classes: np.ndarray  # classes the decoder ran for, of K
+    seconds: float  # wall time of the whole training
 
 
 @dataclass(frozen=True)
@@ -264,8 +256,7 @@ def train(
     n = len(data)
     _move(model, device)
     generator = torch.Generator().manual_seed(seed)
-    # One tensor operation for all weights; the same defaults as pyroVED's pyro.optim.Adam.
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+    optimizer = Adam(model.parameters(), settings.learning_rate)
     parts = np.empty((len(beta_c), 5))
     likelihood = data.new_full((n, max(model.settings.classes, 1)), math.inf)  # not seen yet
     try:
@@ -279,7 +270,6 @@ def train(
                 loss, batch_parts, likelihood[batch] = batch_loss(
                     model, x, e, scale_c, scale_d, settings, likelihood[batch]
                 )
-                optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
                 sums += batch_parts
