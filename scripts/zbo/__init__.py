@@ -8,8 +8,10 @@ config           one study's settings, checked against config/schema.yaml
 command          what every script does the same way
 image_sources    where images come from
 images           image sets in [0, 1], with labels where there are any
+adam             the optimizer of both trainings
 families         trajectory functions
 trajectory_vae   trajectories to latent points and back; the feasible search space
+decoder          the jrVAE decoder's likelihood and its gradient in one pass
 jrvae            the models and their training along a trajectory
 objective        what is maximized: structural similarity of the learned manifolds
 evaluation       one trial: train along a trajectory, score, say what failed

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from zbo.adam import Adam
 from zbo.errors import InputError
 from zbo.families import Bounds, by_path
 
@@ -116,8 +117,7 @@ def train(
         torch.manual_seed(seed)
         model = TrajectoryVAE(beta.shape[1], bounds, settings)
         x = model._scaled(beta)
-        # The fused step is one call for all weights; it is a third of the time at this size.
-        adam = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+        adam = Adam(model.parameters(), settings.learning_rate)
         precision = 1 / (2 * settings.decoder_sigma**2)
         history = np.empty(settings.cycles)
         for cycle in range(settings.cycles):
@@ -128,7 +128,6 @@ def train(
                 missed = (model.decoder(z) - batch).square().sum() * precision
                 kl = (mean.square() + spread.square() - 1).sum() / 2 - spread.log().sum()
                 loss = missed + kl
-                adam.zero_grad(set_to_none=True)
                 (loss / len(batch)).backward()
                 adam.step()
                 total += loss.detach()
