@@ -16,6 +16,7 @@ from zbo.errors import InputError
 
 # In the order of the story; each is a rule and a script of the same name.
 FIGURES = [
+    "overview",
     "images",
     "trajectories",
     "latent_space",

@@ -66,7 +66,7 @@ rule model:
             --model {wildcards.model} \
             --replicate {wildcards.replicate} \
             --trajectory {input.trajectory:q} \
-            --output {output:q} >{log:q} 2>&1
+            --output {output:q} 2>{log:q} | tee -a {log:q}
         """
 
 

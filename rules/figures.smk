@@ -2,6 +2,38 @@
 # results/{study}/figures/*.pdf and, for the report, *.png.
 
 
+rule figure_overview:
+    """Show the whole study in one row."""
+    input:
+        trajectories="results/{study}/trajectories.h5",
+        space="results/{study}/space.h5",
+        design="results/{study}/design.h5",
+        iteration=last_iteration,
+        model="results/{study}/models/optimum-0.h5",
+        script="scripts/figure_overview.py",
+        plots="scripts/zbo/plots.py",
+    output:
+        pdf="results/{study}/figures/overview.pdf",
+        png=report(
+            "results/{study}/figures/overview.png",
+            caption="captions/overview.rst",
+            category="{study}",
+            labels={"figure": "0 overview"},
+        ),
+    log:
+        "logs/{study}/figures/overview.log",
+    shell:
+        """
+        python {input.script:q} \
+            --trajectories {input.trajectories:q} \
+            --space {input.space:q} \
+            --design {input.design:q} \
+            --iteration {input.iteration:q} \
+            --model {input.model:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
 rule figure_images:
     """Show sample images."""
     input:

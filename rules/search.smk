@@ -34,6 +34,8 @@ rule evaluate:
         "logs/{study}/evaluate/{trial}.log",
     benchmark:
         "benchmarks/{study}/evaluate/{trial}.tsv"
+    # The search is one trial after another; whatever else is ready fills the gaps.
+    priority: 1
     resources:
         gpu=1,
     params:
@@ -49,7 +51,7 @@ rule evaluate:
             --candidates {input.candidates:q} \
             --index {params.index} \
             --trial {wildcards.trial:q} \
-            --output {output:q} >{log:q} 2>&1
+            --output {output:q} 2>{log:q} | tee -a {log:q}
         """
 
 

@@ -5,12 +5,13 @@ file stands for the whole search up to it.
 """
 
 import sys
+from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from zbo import command, optimize, storage
-from zbo.evaluation import DONE
+from zbo.storage import DONE
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,8 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--candidates", required=True, help="design.h5 or the previous iteration")
     parser.add_argument("--trials", required=True, nargs="+", help="the trials it asked for")
     parser.add_argument("--iteration", required=True, type=int)
-    parser.add_argument("--budget", type=int, help="iterations at most, for the progress line")
-    parser.add_argument("--jobs", type=int, default=1, help="trials at once, for the time left")
+    parser.add_argument("--budget", type=int, default=0, help="iterations, for the time left")
     parser.add_argument("--output", required=True, help="iterations/*.h5")
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
@@ -40,7 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     fit = optimizer.fit()
     stop = optimizer.stopped
     best, estimated = optimizer.best_evaluated, optimizer.best_estimated
-    asked = np.empty(0, dtype=np.int64) if stop else fit.candidates
+    asked = fit.candidates
 
     storage.write(
         args.output,
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
         kind="candidates",
         settings=args.settings,
     )
-    _show(args, seen, fit, optimizer, stop, len(asked))
+    _show(args, seen, fit, optimizer, stop)
 
 
 def _observations(before: dict, trials: list[str]) -> dict[str, np.ndarray]:
@@ -82,20 +82,20 @@ def _observations(before: dict, trials: list[str]) -> dict[str, np.ndarray]:
     return {k: np.concatenate([old[k], v]) if old else v for k, v in new.items()}
 
 
-def _show(args, seen, fit, optimizer, stop, asked: int) -> None:
-    # Elapsed counts training alone, so that a search resumed a week later tells the time left, too.
-    done = len(seen["index"])
-    remaining = max((args.budget or 0) - args.iteration, 0) * asked
+def _show(args, seen, fit, optimizer, stop: str) -> None:
+    # An iteration's trials run side by side, so it takes as long as one of them. Time is counted
+    # from the trainings, not from a clock, so that a search resumed a week later tells it, too.
+    done = args.iteration + 1
     line = tqdm.format_meter(
         n=done,
-        total=done + remaining,
-        elapsed=seen["seconds"].sum() / args.jobs,
-        unit="trial",
-        prefix=f"iteration {args.iteration}",
-        postfix=f"best {np.nanmax(seen['objective']):.4g}, "
+        total=args.budget + 1,
+        elapsed=done * seen["seconds"].mean(),
+        unit="iteration",
+        prefix=Path(args.output).parts[-3],
+        postfix=f"{len(seen['index'])} trials, best {np.nanmax(seen['objective']):.4g}, "
         f"estimated optimum {fit.mean.max():.4g}, "
         f"expected improvement {optimizer.improvements[-1]:.2g}",
-        ncols=150,
+        ncols=170,
     )
     print(line + (f" | stop: {stop}" if stop else ""))
 

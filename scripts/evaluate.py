@@ -62,6 +62,9 @@ def main(argv: list[str] | None = None) -> None:
         seconds=trial.seconds,
         device=device,
     )
+    done = trial.status == storage.DONE
+    found = f"objective {trial.objective:.4g}" if done else trial.status
+    print(f"{args.output}: {found} ({trial.seconds:.0f} s)")
 
 
 if __name__ == "__main__":

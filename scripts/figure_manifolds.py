@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from zbo import command, plots, storage
-from zbo.evaluation import DONE
+from zbo.storage import DONE
 
 COLUMNS = 8
 

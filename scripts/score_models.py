@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from zbo import command, scores, storage
-from zbo.evaluation import DONE
+from zbo.storage import DONE
 
 LABEL_SCORES = [field.name for field in fields(scores.LabelScores)]
 

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
 
     begin = time.perf_counter()
     network = jrvae.build(evaluation.model_settings(chosen, images.shape[1:]), seed)
-    data = {"beta_c": beta_c, "beta_d": beta_d, "seed": seed, "status": evaluation.DONE}
+    data = {"beta_c": beta_c, "beta_d": beta_d, "seed": seed, "status": storage.DONE}
     try:
         history = jrvae.train(
             network,
@@ -63,14 +63,11 @@ def main(argv: list[str] | None = None) -> None:
             "probabilities": encoding.probabilities,
             "scores": np.array([found.objective, found.l1, found.l2]),
         }
+    seconds = time.perf_counter() - begin
     storage.write(
-        args.output,
-        data,
-        kind="model",
-        settings=settings,
-        seconds=time.perf_counter() - begin,
-        device=device,
+        args.output, data, kind="model", settings=settings, seconds=seconds, device=device
     )
+    print(f"{args.output}: {data['status']} ({seconds:.0f} s)")
 
 
 def _trajectory(args, images: np.ndarray) -> np.ndarray:

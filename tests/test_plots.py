@@ -12,6 +12,7 @@ from zbo import plots, storage
 from zbo.errors import InputError
 
 FIGURES = (
+    "overview",
     "images",
     "trajectories",
     "latent_space",
@@ -125,6 +126,8 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         "trajectories": ["--trajectories", "trajectories.h5"],
         "latent_space": "--trajectories trajectories.h5 --trajectory-vae vae.h5 --space space.h5",
         "surrogate": "--space space.h5 --design design.h5 --iteration last.h5",
+        "overview": "--space space.h5 --design design.h5 --iteration last.h5 "
+        "--trajectories trajectories.h5 --model optimum-0.h5",
         "convergence": "--design design.h5 --iteration last.h5",
         "optimum": "--optimum optimum.h5 --best-constant constant.h5",
         "manifolds": ["--images", "images.h5", "--scores", "scores.csv", "--models", *models],
@@ -205,7 +208,7 @@ def test_figures_do_without_labels(bare, tmp_path, name):
 @pytest.mark.parametrize("latents", [1, 3])
 def test_latent_spaces_of_other_dimensions(tmp_path, latents):
     arguments = make(tmp_path, Case(latents=latents, failed=(0,)))
-    for name in ("latent_space", "surrogate"):
+    for name in ("latent_space", "surrogate", "overview"):
         draw(name, arguments[name], tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").exists()
 

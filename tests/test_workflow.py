@@ -51,7 +51,7 @@ def finished(tmp_path_factory):
         snakemake_command(), cwd=folder, env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "iteration 2" in done.stdout  # progress is seen
+    assert "3/3" in done.stdout and "best" in done.stdout  # progress is seen
     return folder
 
 

@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from zbo import jrvae, objective
+from zbo.storage import DONE
 
 log = logging.getLogger(__name__)
-
-DONE = "done"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ import numpy as np
 
 from zbo.errors import InputError
 
+DONE = "done"  # status of a trial or model; anything else says why it failed
 RECORDED_PACKAGES = ("numpy", "torch", "pyroved", "pyro-ppl", "gpytorch", "botorch", "scikit-image")
 
 
