@@ -46,6 +46,7 @@ format: $(VENV)/installed
 
 bench: $(VENV)/installed
 	@python scripts/bench_trainer.py --output results/bench/trainer.csv
+	@python scripts/bench_stages.py --output results/bench/stages.csv
 
 lock:
 	envs/lock.sh

@@ -4,6 +4,7 @@ import csv
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import time
 from pathlib import Path
@@ -186,3 +187,28 @@ def test_a_mistake_in_a_job_is_one_line_of_the_log(snakemake):
     assert "error: images.subset" in output
     assert "Traceback" not in output
     assert not Path("results/test/images.h5").exists()
+
+
+@pytest.mark.slow
+def test_mnist_cut_down(checkout, snakemake, monkeypatch):
+    """The paper's study on a handful of made-up digits in MNIST's files, to its optimum."""
+    folder = checkout / "mnist"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, values in (
+        ("train-images-idx3-ubyte", rng.integers(0, 256, (60, 28, 28), dtype=np.uint8)),
+        ("train-labels-idx1-ubyte", rng.integers(0, 10, 60, dtype=np.uint8)),
+    ):
+        header = struct.pack(f">HBB{values.ndim}I", 0, 8, values.ndim, *values.shape)
+        (folder / name).write_bytes(header + values.tobytes())
+    monkeypatch.setenv("ZBO_MNIST", str(folder))
+    snakemake(
+        "results/mnist/optimum.h5",
+        study="mnist",
+        change="images.subset=40 trajectories.cycles=2 trajectories.per_family=40 space.grid=15 "
+        "trajectory_vae.cycles=5 search.initial=2 search.iterations=1 objective.grid=3 "
+        "model.hidden_dim=[32,32] training.batch_size=20",
+    )
+    optimum = storage.read(checkout / "results/mnist/optimum.h5", kind="candidates")
+    assert optimum["beta"].shape == (1, 2)
+    assert (optimum["beta"] > 0).all()

@@ -1,9 +1,10 @@
 """The surrogate over latent space, the acquisition and the next candidates (table 1, steps 7-9).
 
 `default` is BoTorch's SingleTaskGP: Matérn 5/2 with a length scale a dimension, noise inferred,
-priors that expect noise, posterior density of the hyperparameters maximized by L-BFGS. `paper` fits as the authors do: scaled RBF,
-latents and objective min-max normalized, noise at least 0.1, Adam. Both divide expected improvement
-by the standard deviation, where the authors' scripts divide by the variance.
+priors that expect noise, posterior density of the hyperparameters maximized by L-BFGS. `paper` fits
+as the authors do: scaled RBF, latents and objective min-max normalized, noise at least 0.1, Adam.
+Both divide expected improvement by the standard deviation, where the authors' scripts divide by the
+variance.
 """
 
 import warnings
