@@ -14,9 +14,9 @@ export PYTHONNOUSERSITE := 1
 # One run a folder. Unlike Snakemake's own lock this one dies with the process that holds it, so a
 # killed run needs no unlocking.
 SNAKEMAKE := flock --nonblock --conflict-exit-code 75 .zbo.lock snakemake --nolock
-CONFIG := --config studies=$(STUDY) set="$(SET)"
+CONFIG := --config studies="$(STUDY)" set="$(SET)"
 
-.PHONY: run report test test-cluster lint format lock bench clean
+.PHONY: run report image test test-cluster lint format lock bench clean
 
 run: $(VENV)/installed
 	@$(SNAKEMAKE) $(CONFIG) || { code=$$?; \
@@ -47,6 +47,11 @@ format: $(VENV)/installed
 bench: $(VENV)/installed
 	@python scripts/bench_trainer.py --output results/bench/trainer.csv
 	@python scripts/bench_stages.py --output results/bench/stages.csv
+
+# Unprivileged; other torch builds: make image IMAGE_OPTIONS="--build-arg torch_options='--index-url ...'"
+image:
+	@apptainer build --force --build-arg commit=$$(git describe --always --dirty) $(IMAGE_OPTIONS) \
+	    containers/zbo.sif containers/zbo.def
 
 lock:
 	envs/lock.sh

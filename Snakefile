@@ -36,6 +36,13 @@ rule all:
         expand("results/{study}/figures/{figure}.pdf", study=STUDIES, figure=FIGURES),
 
 
+rule search:
+    """Optimize alone: neither models nor figures."""
+    input:
+        last_iterations,
+        expand("results/{study}/optimum.h5", study=STUDIES),
+
+
 include: "rules/data.smk"
 include: "rules/trajectories.smk"
 include: "rules/search.smk"

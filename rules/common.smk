@@ -11,8 +11,9 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from zbo import config as studies
-from zbo import storage
+from zbo import families, image_sources, storage
 from zbo.errors import InputError
+from zbo.stopping import negligible
 
 # In the order of the story; each is a rule and a script of the same name.
 FIGURES = [
@@ -29,8 +30,8 @@ FIGURES = [
 
 MODELS = ("vanilla", "beta-1", "constant", "optimum")
 
-# What each stage depends on: a change anywhere else does not run it again. The budget
-# (search.iterations) is in none of them, so raising it continues a search.
+# What each stage depends on: a change anywhere else does not run it again. The budget and the
+# stopping rule are in no iteration's, so changing them continues a search or cuts it short.
 STAGES = {
     "images": ["seed", "images"],
     "trajectories": ["seed", "trajectories"],
@@ -53,8 +54,6 @@ STAGES = {
         "search.surrogate",
         "search.acquisition",
         "search.ucb_beta",
-        "search.stop_threshold",
-        "search.stop_patience",
     ],
     "model": [
         "seed",
@@ -65,6 +64,7 @@ STAGES = {
         "objective",
         "compare.unit_pixels",
     ],
+    "optimum": ["search.stop_threshold", "search.stop_patience"],
     "scores": ["model.classes"],
 }
 
@@ -82,17 +82,30 @@ def settings_for(stage):
 
     def settings(wildcards):
         chosen = studies.pick(STUDIES[wildcards.study], STAGES[stage])
+        search = chosen.get("search", {})
+        if search.get("acquisition", "ucb") != "ucb":
+            search.pop("ucb_beta", None)  # means nothing then
+        if own := own_functions(chosen):
+            chosen["own_functions"] = own
         return json.dumps(chosen, sort_keys=True)
 
     return settings
 
 
+def own_functions(chosen):
+    """Digests of the files of a person's own functions, so that editing one is noticed."""
+    named = [
+        *chosen.get("trajectories", {}).get("families", []),
+        chosen.get("space", {}).get("constraint", ""),
+        chosen.get("objective", {}).get("name", ""),
+    ]
+    return {name: families.source_digest(name) for name in named if ":" in name}
+
+
 def image_files(wildcards):
-    """List the person's own image and label files, so that replacing them is noticed."""
+    """List the image and label files on this machine, so that replacing one is noticed."""
     chosen = STUDIES[wildcards.study]["images"]
-    if chosen["source"] != "files":
-        return []
-    return [path for path in (chosen["path"], chosen["labels"]) if path]
+    return image_sources.files(chosen["source"], chosen["path"], chosen["labels"])
 
 
 def budget(wildcards):
@@ -157,11 +170,16 @@ def last_iteration_of(study):
     The walk reads the disk first and calls the checkpoint only where it ends: called from the first
     iteration on, each call would plan the whole workflow again.
     """
-    iterations = Path(f"results/{study}/iterations")
+    search = STUDIES[study]["search"]
     k = 0
-    while k < STUDIES[study]["search"]["iterations"]:
-        path = iterations / f"{k:03d}.h5"
-        if not path.exists() or stop_of(path, path.stat().st_mtime_ns):
+    while k < search["iterations"]:
+        path = Path(f"results/{study}/iterations/{k:03d}.h5")
+        if not path.exists():
+            break
+        improvements, spread = course(path, path.stat().st_mtime_ns)
+        if negligible(
+            improvements, spread, search["stop_threshold"], search["stop_patience"]
+        ):
             break
         k += 1
     done = checkpoints.bo_iteration.get(study=study, iteration=f"{k:03d}")
@@ -169,13 +187,13 @@ def last_iteration_of(study):
 
 
 @cache
-def stop_of(path, changed):
-    """Why an iteration ends the search, or ""; read again only when the file has changed."""
+def course(path, changed):
+    """What decides whether an iteration ends the search; read again only when the file changed."""
     try:
-        return storage.read(path, kind="candidates")["stop"]
-    except InputError:
-        path.unlink()  # damaged: as good as missing, and made again from the trials
-        return "damaged"
+        iteration = storage.read(path, kind="candidates")
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+    return iteration["improvements"].tolist(), float(iteration["spread"])
 
 
 def trajectory_of_model(wildcards):

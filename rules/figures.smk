@@ -143,6 +143,7 @@ rule figure_convergence:
     input:
         design="results/{study}/design.h5",
         iteration=last_iteration,
+        optimum="results/{study}/optimum.h5",
         script="scripts/figure_convergence.py",
         plots="scripts/zbo/plots.py",
     output:
@@ -160,6 +161,7 @@ rule figure_convergence:
         python {input.script:q} \
             --design {input.design:q} \
             --iteration {input.iteration:q} \
+            --optimum {input.optimum:q} \
             --output {output:q} >{log:q} 2>&1
         """
 

@@ -98,10 +98,12 @@ rule optimum:
         "logs/{study}/optimum.log",
     benchmark:
         "benchmarks/{study}/optimum.tsv"
+    params:
+        settings=settings_for("optimum"),
     shell:
         """
         python scripts/choose_optimum.py \
-            --settings '{{}}' \
+            --settings {params.settings:q} \
             --space {input.space:q} \
             --iteration {input.iteration:q} \
             --output {output:q} >{log:q} 2>&1

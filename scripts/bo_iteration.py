@@ -11,6 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from zbo import command, optimize, storage
+from zbo.errors import InputError
 from zbo.storage import DONE
 
 
@@ -29,7 +30,8 @@ def main(argv: list[str] | None = None) -> None:
     before = storage.read(args.candidates, kind="candidates")
     seen = _observations(before, args.trials)
 
-    # The budget is not ours to know: it may be raised later, and this file stays true.
+    # Neither budget nor stopping rule is ours to know: they may change later, and what this file
+    # says stays true.
     settings = optimize.settings_of(args.settings, iterations=sys.maxsize)
     optimizer = optimize.Optimizer(z, settings, args.settings["seed"])
     optimizer.improvements = list(before.get("improvements", []))
@@ -38,7 +40,6 @@ def main(argv: list[str] | None = None) -> None:
     ):
         optimizer.tell(index, objective, variance)
     fit = optimizer.fit()
-    stop = optimizer.stopped
     best, estimated = optimizer.best_evaluated, optimizer.best_estimated
     asked = fit.candidates
 
@@ -55,21 +56,25 @@ def main(argv: list[str] | None = None) -> None:
             "sd": fit.sd.astype(np.float32),
             "acquisition": fit.acquisition.astype(np.float32),
             "improvements": np.array(optimizer.improvements),
-            "negligible": optimizer.negligible,
+            "spread": optimizer.spread,
             "best_evaluated": best,
             "best_estimated": estimated,
-            "stop": stop,
             **{f"surrogate/{name}": value for name, value in fit.hyperparameters.items()},
         },
         kind="candidates",
         settings=args.settings,
     )
-    _show(args, seen, fit, optimizer, stop)
+    _show(args, seen, fit, optimizer)
 
 
 def _observations(before: dict, trials: list[str]) -> dict[str, np.ndarray]:
     """Add the trials that were asked for to those observed before them."""
     read = [storage.read(path, kind="trial") for path in trials]
+    if len(read) != len(before["index"]):
+        raise InputError(f"--trials: {len(read)} given, {len(before['index'])} were asked for")
+    for path, trial, z in zip(trials, read, before["z"], strict=True):
+        if not np.array_equal(trial["z"], z):
+            raise InputError(f"{path}: evaluated another point than was asked for; delete it")
     new = {
         "index": before["index"],
         "objective": np.array([trial["objective"] for trial in read]),
@@ -82,7 +87,7 @@ def _observations(before: dict, trials: list[str]) -> dict[str, np.ndarray]:
     return {k: np.concatenate([old[k], v]) if old else v for k, v in new.items()}
 
 
-def _show(args, seen, fit, optimizer, stop: str) -> None:
+def _show(args, seen, fit, optimizer) -> None:
     # An iteration's trials run side by side, so it takes as long as one of them. Time is counted
     # from the trainings, not from a clock, so that a search resumed a week later tells it, too.
     done = args.iteration + 1
@@ -91,13 +96,13 @@ def _show(args, seen, fit, optimizer, stop: str) -> None:
         total=args.budget + 1,
         elapsed=done * seen["seconds"].mean(),
         unit="iteration",
-        prefix=Path(args.output).parts[-3],
+        prefix=Path(args.output).resolve().parts[-3],
         postfix=f"{len(seen['index'])} trials, best {np.nanmax(seen['objective']):.4g}, "
         f"estimated optimum {fit.mean.max():.4g}, "
         f"expected improvement {optimizer.improvements[-1]:.2g}",
         ncols=170,
     )
-    print(line + (f" | stop: {stop}" if stop else ""))
+    print(line)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Take the optimum out of the last iteration: what the search recommends, not a lucky trial."""
 
 from zbo import command, storage
+from zbo.stopping import negligible
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -13,6 +14,13 @@ def main(argv: list[str] | None = None) -> None:
     z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
     last = storage.read(args.iteration, kind="candidates")
     estimated, evaluated = last["best_estimated"], last["best_evaluated"]
+    search = args.settings["search"]
+    why = negligible(
+        last["improvements"].tolist(),
+        last["spread"],
+        search["stop_threshold"],
+        search["stop_patience"],
+    )
     # The highest single trial is a lucky seed; the posterior mean averages over its neighbours.
     storage.write(
         args.output,
@@ -27,7 +35,8 @@ def main(argv: list[str] | None = None) -> None:
             "iterations": last["iteration"],
             "trials": len(last["observed/index"]),
             "failed": int(last["observed/failed"].sum()),
-            "stop": last["stop"] or "budget spent",
+            "negligible": search["stop_threshold"] * last["spread"],
+            "stop": why or "budget of iterations spent",
         },
         kind="candidates",
         settings=args.settings,

@@ -7,16 +7,27 @@ import numpy as np
 from zbo import command, evaluation, jrvae, objective, storage
 from zbo.errors import InputError
 
+MODELS = {
+    "vanilla": False,
+    "beta-1": False,
+    "constant": True,
+    "optimum": True,
+}  # needs a trajectory
+
 
 def main(argv: list[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--images", required=True, help="images.h5")
-    parser.add_argument("--model", required=True, help="one of compare.models")
+    parser.add_argument("--model", required=True, choices=MODELS, help="which one")
     parser.add_argument("--replicate", required=True, type=int, help="which seed")
     parser.add_argument("--trajectory", nargs="?", help="file of its trajectory; none: constant 1")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 uses one if there")
     parser.add_argument("--output", required=True, help="models/*.h5")
     args = parser.parse_args(argv)
+    if MODELS[args.model] != bool(args.trajectory):
+        parser.error(
+            f"model {args.model} {'needs a' if MODELS[args.model] else 'has no'} --trajectory"
+        )
     command.use_threads(args.threads)
     settings = args.settings
     images = storage.read(args.images, kind="images")["images"]
@@ -30,6 +41,8 @@ def main(argv: list[str] | None = None) -> None:
     device = command.device(args.gpus)
 
     begin = time.perf_counter()
+    scoring = objective.ObjectiveSettings(**settings["objective"])
+    objective.check(scoring, images.shape[1:])
     network = jrvae.build(evaluation.model_settings(chosen, images.shape[1:]), seed)
     data = {"beta_c": beta_c, "beta_d": beta_d, "seed": seed, "status": storage.DONE}
     try:
@@ -46,7 +59,6 @@ def main(argv: list[str] | None = None) -> None:
     except jrvae.TrainingDiverged as error:
         data["status"] = f"failed: {error}"
     else:
-        scoring = objective.ObjectiveSettings(**settings["objective"])
         encoding = jrvae.encode(network, images)
         manifolds = jrvae.manifolds(network, scoring.grid)
         found = objective.score(manifolds, scoring)

@@ -37,6 +37,16 @@ def test_changes_reach_into_sections_and_keep_their_types():
     assert study["search"]["iterations"] == 7
     assert study["images"]["size"] == [16, 16]
     assert study["objective"]["name"] == "l1-l2"
+    study = config.load("digits", "trajectories.bounds=[0.5, 3] search.initial=4.0")
+    assert study["trajectories"]["bounds"] == [0.5, 3]
+    assert isinstance(study["search"]["initial"], int)
+
+
+def test_a_key_given_twice_is_an_error(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies/mine.yaml").write_text("search: {initial: 3}\nsearch: {iterations: 2}\n")
+    with pytest.raises(InputError, match="'search' is given twice"):
+        config.load("mine", root=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +63,14 @@ def test_changes_reach_into_sections_and_keep_their_types():
         ("objective.window=4", "objective.window: 4 is even"),
         ("search.iterations", "set: 'search.iterations' is not key=value"),
         ("seed.x=1", "set: 'seed.x': seed is a value"),
+        ("trajectories.bounds=[1,", "set: trajectories.bounds: not YAML"),
+        ("training.learning_rate=.nan", "training.learning_rate: has to be a finite number"),
+        ("trajectories.bounds=[1,.inf]", "trajectories.bounds: has to be a finite number"),
     ],
 )
 def test_a_mistake_is_named(change, named):
     with pytest.raises(InputError, match=named):
-        config.load("digits", "seed=0 " + change)
+        config.load("digits", change + " search.initial=9")
 
 
 def test_a_missing_key_says_what_it_means(tmp_path):

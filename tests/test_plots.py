@@ -102,10 +102,8 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         "mean": mean,
         "sd": rng.uniform(0.1, 0.5, len(mean)),
         "improvements": improvements,
-        "negligible": case.threshold,
         "best_evaluated": best,
         "best_estimated": recommended,
-        "stop": "",
     }
     storage.write(folder / "last.h5", data, kind="candidates")
     data = {
@@ -115,6 +113,8 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         "evaluated/beta": decoded[feasible][best],
         "evaluated/objective": objective[index == best],
         "trials": trials,
+        "negligible": case.threshold,
+        "stop": "budget of iterations spent",
     }
     storage.write(folder / "optimum.h5", data, kind="candidates")
     data = {"beta": np.full((1, case.cycles), 0.7), "objective": np.array([np.nan, 3.0])}
@@ -128,7 +128,7 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         "surrogate": "--space space.h5 --design design.h5 --iteration last.h5",
         "overview": "--space space.h5 --design design.h5 --iteration last.h5 "
         "--trajectories trajectories.h5 --model optimum-0.h5",
-        "convergence": "--design design.h5 --iteration last.h5",
+        "convergence": "--design design.h5 --iteration last.h5 --optimum optimum.h5",
         "optimum": "--optimum optimum.h5 --best-constant constant.h5",
         "manifolds": ["--images", "images.h5", "--scores", "scores.csv", "--models", *models],
         "scores": ["--scores", "scores.csv"],
@@ -229,7 +229,7 @@ def test_failed_trials_show_in_the_search():
     objective = np.array([1.0, np.nan, 2.0, np.nan])
     plots.objective_history(ax, objective, 2, mean=1.5, sd=0.1)
     lines = {line.get_label(): line for line in ax.get_lines()}
-    np.testing.assert_array_equal(lines["failed"].get_xdata(), [2, 4])
+    np.testing.assert_array_equal(lines["2 failed"].get_xdata(), [2, 4])
     np.testing.assert_array_equal(lines["best so far"].get_ydata(), [1, 1, 2, 2])
 
 

@@ -16,6 +16,7 @@ jrvae            the models and their training along a trajectory
 objective        what is maximized: structural similarity of the learned manifolds
 evaluation       one trial: train along a trajectory, score, say what failed
 surrogate        Gaussian process, acquisition, next candidates, when to stop
+stopping         when a search may stop
 optimize         the ask/tell loop over the above, for any function
 scores           label scores of a trained model; judge only, never optimized
 plots            one function a panel, one shared style

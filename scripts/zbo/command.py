@@ -23,12 +23,21 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         type=_settings,
         help="a study's name (digits), or its settings as JSON, as the workflow gives them",
     )
-    made.add_argument("--threads", type=int, default=1, help="CPU threads (default 1)")
+    made.add_argument("--threads", type=_positive, default=1, help="CPU threads (default 1)")
     return made
 
 
 def _settings(text: str) -> dict[str, Any]:
-    return json.loads(text) if text.lstrip().startswith("{") else config.load(text)
+    try:
+        return json.loads(text) if text.lstrip().startswith("{") else config.load(text)
+    except ValueError as error:  # argparse would replace its message
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: has to be 1 or more")
+    return int(text)
 
 
 def run(main: Callable[[], None]) -> None:

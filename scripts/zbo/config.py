@@ -1,6 +1,8 @@
 """One study's settings: its file, changes from the command line, defaults and checks."""
 
 import copy
+import math
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,8 @@ def studies(config: dict[str, Any], root: Path = ROOT) -> list[str]:
     """
     names = config.get("studies", [])
     names = names.split() if isinstance(names, str) else names
+    if not isinstance(names, list) or not names:
+        raise InputError(f"studies: {names!r} names no study; for example studies=digits")
     known = sorted(path.stem for path in (root / "studies").glob("*.yaml"))
     for name in names:
         if name not in known:
@@ -46,13 +50,16 @@ def load(name: str, changes: str = "", root: Path = ROOT) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"{path}: there is no such study")
     try:
-        settings = yaml.safe_load(path.read_text()) or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+        text = path.read_text()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text in UTF-8; save it so") from error
+    settings = _parse(text, str(path)) or {}
     if not isinstance(settings, dict):
         raise InputError(f"{path}: expected keys and values, found {type(settings).__name__}")
-    for change in changes.split():
-        _change(settings, change)
+    # A space splits changes only before the next key, so that lists may hold spaces.
+    for change in re.split(r"\s+(?=[\w.-]+=)", changes.strip()):
+        if change:
+            _change(settings, change)
     return check(settings, source=str(path), root=root)
 
 
@@ -71,13 +78,15 @@ def check(settings: dict[str, Any], source: str, root: Path = ROOT) -> dict[str,
         InputError: At the first key that is unknown, missing, ill-typed or inconsistent.
     """
     schema = _schema(root)
-    settings = copy.deepcopy(settings)
+    settings = _whole(copy.deepcopy(settings))
     _fill(settings, schema)
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(settings), key=lambda e: list(e.path)
     )
     if errors:
         raise InputError(f"{source}: {_explain(errors[0])}")
+    if key := _not_finite(settings):
+        raise InputError(f"{source}: {key}: has to be a finite number")
     low, high = settings["trajectories"]["bounds"]
     if low >= high:
         raise InputError(
@@ -119,7 +128,46 @@ def _change(settings: dict[str, Any], change: str) -> None:
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
             raise InputError(f"set: '{key}': {parent} is a value, not a section")
-    place[leaf] = yaml.safe_load(text)
+    place[leaf] = _parse(text, f"set: {key}")
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that refuses a key given twice, where the plain loader takes the last in silence."""
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.YAMLError(f"'{key.value}' is given twice{key.start_mark}")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, _Loader)  # a SafeLoader: plain data, nothing is run
+    except yaml.YAMLError as error:
+        raise InputError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def _whole(value: Any) -> Any:
+    """Make whole numbers written as 3.0 integers, so that code may count on the type."""
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _not_finite(value: Any, path: str = "") -> str:
+    """Name the first number that is NaN or infinite, or ""."""
+    if isinstance(value, dict):
+        parts = [_not_finite(item, f"{path}.{key}".lstrip(".")) for key, item in value.items()]
+    elif isinstance(value, list):
+        parts = [_not_finite(item, path) for item in value]
+    else:
+        return path if isinstance(value, float) and not math.isfinite(value) else ""
+    return next(filter(None, parts), "")
 
 
 def _fill(settings: Any, schema: dict[str, Any]) -> None:
@@ -136,7 +184,7 @@ def _explain(error: jsonschema.ValidationError) -> str:
     key = ".".join(str(part) for part in error.path)
     if error.validator == "additionalProperties":
         known = error.schema["properties"]
-        unknown = sorted(set(error.instance) - set(known))[0]
+        unknown = sorted(map(str, set(error.instance) - set(known)))[0]
         at = f"{key}.{unknown}" if key else unknown
         close = _closest(unknown, known)
         return f"{at}: no such key; {close} (config/schema.yaml lists all)"

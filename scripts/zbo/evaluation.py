@@ -69,6 +69,7 @@ def evaluate(
     Returns:
         Objective, its parts and the training's history.
     """
+    objective.check(scoring, images.shape[1:])
     begin = time.perf_counter()
     cycles = len(beta_c)
     scores = np.full((len(seeds), 3), np.nan)

@@ -7,8 +7,12 @@ ranges are those of the authors' scripts, as shares of the bounds and of the cyc
 drawn by itself where the scripts sweep all four of the cooldown together.
 """
 
+import hashlib
 import importlib
+import importlib.util
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -39,8 +43,6 @@ def by_path(path: str, key: str) -> Callable:
     Raises:
         InputError: If the module or the function cannot be found.
     """
-    import sys
-
     module, _, name = path.partition(":")
     if "" not in sys.path:
         sys.path.append("")
@@ -50,6 +52,26 @@ def by_path(path: str, key: str) -> Callable:
         raise InputError(
             f"{key}: '{path}': {error}; give module:function importable from here"
         ) from error
+
+
+def source_digest(path: str) -> str:
+    """Digest the file of a person's own function without importing it.
+
+    Args:
+        path: "module:function".
+
+    Returns:
+        SHA-256 of the module's file, "" where it is not a single file or cannot be found.
+    """
+    if "" not in sys.path:
+        sys.path.append("")
+    try:
+        found = importlib.util.find_spec(path.partition(":")[0])
+    except (ImportError, ValueError):
+        return ""
+    if found is None or not found.origin or not Path(found.origin).is_file():
+        return ""
+    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
 
 
 def sample(

@@ -150,6 +150,31 @@ def _write_whole(path: Path, content: bytes) -> None:
             beside.unlink(missing_ok=True)
 
 
+def files(source: str, path: str | None, labels: str | None) -> list[str]:
+    """List the files of this machine that a source reads, those that are there.
+
+    Args:
+        source: "digits", "mnist" or "files".
+        path: Section `images`'s path.
+        labels: Its labels.
+
+    Returns:
+        Paths; a folder stands for every picture or IDX file in it.
+    """
+    if source == "mnist":
+        path = path or os.environ.get("ZBO_MNIST")
+    found = []
+    for given in filter(None, (path, labels)):
+        place = Path(given).expanduser()
+        if place.is_file():
+            found.append(str(place))
+        elif place.is_dir():
+            endings = ("ubyte", ".gz") if source == "mnist" else PICTURES
+            inside = (f for f in place.rglob("*") if f.name.lower().endswith(endings))
+            found += sorted(map(str, inside))
+    return found
+
+
 def _read_digits(path: None, labels: None) -> Raw:
     from sklearn.datasets import load_digits
 

@@ -5,7 +5,7 @@ better, no labels. Register one of your own under a name, or name it in the stud
 path (`my_module:my_objective`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -54,22 +54,41 @@ def score(manifolds: np.ndarray | Tensor, settings: ObjectiveSettings) -> Score:
         InputError: If the objective is unknown or the images are smaller than the window.
     """
     manifolds = torch.as_tensor(manifolds)
-    if min(manifolds.shape[-2:]) < settings.window:
-        raise InputError(
-            f"objective.window: {settings.window} pixels do not fit into images of "
-            f"{manifolds.shape[-2]} x {manifolds.shape[-1]}"
-        )
+    own = check(settings, manifolds.shape[-2:])
     l1, l2 = between_classes(manifolds, settings), within_classes(manifolds, settings)
     if settings.name in OBJECTIVES:
         value = OBJECTIVES[settings.name](l1, l2)
-    elif ":" in settings.name:
-        value = float(by_path(settings.name, "objective.name")(manifolds.numpy(), settings))
     else:
-        raise InputError(
-            f"objective.name: there is no objective '{settings.name}'; choose from "
-            f"{', '.join(OBJECTIVES)}, or give module:function"
-        )
+        value = float(own(manifolds.numpy(), settings))
     return Score(value, l1, l2)
+
+
+def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable | None:
+    """Check before a training that its result can be scored.
+
+    Args:
+        settings: Objective and SSIM window.
+        image_shape: (h, w), pixels.
+
+    Returns:
+        The person's own objective, where it is one.
+
+    Raises:
+        InputError: If the objective is unknown or the images are smaller than the window.
+    """
+    if min(image_shape) < settings.window:
+        raise InputError(
+            f"objective.window: {settings.window} pixels do not fit into images of "
+            f"{image_shape[0]} x {image_shape[1]}"
+        )
+    if settings.name in OBJECTIVES:
+        return None
+    if ":" in settings.name:
+        return by_path(settings.name, "objective.name")
+    raise InputError(
+        f"objective.name: there is no objective '{settings.name}'; choose from "
+        f"{', '.join(OBJECTIVES)}, or give module:function"
+    )
 
 
 OBJECTIVES: dict[str, Callable[[float, float], float]] = {

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from zbo.errors import InputError
+from zbo.stopping import negligible
 from zbo.surrogate import Proposal, SurrogateSettings, propose
 
 
@@ -63,17 +64,9 @@ class Optimizer:
         z: Feasible latent points, shape (m, d).
         settings: Budget, surrogate, acquisition, stopping.
         seed: Of the starting design.
-
-    Raises:
-        InputError: If the space holds fewer points than the starting design asks for.
     """
 
     def __init__(self, z: np.ndarray, settings: Settings, seed: int) -> None:
-        if len(z) < settings.initial:
-            raise InputError(
-                f"search.initial: {settings.initial} trials do not fit into a search space of "
-                f"{len(z)} feasible points; raise space.grid or lower search.initial"
-            )
         self.z, self.settings, self.seed = z, settings, seed
         self.observed = Observations()
         self.proposals = 0
@@ -87,7 +80,7 @@ class Optimizer:
             Indices into z, shape (initial,) or (batch_size,); empty when the search is over.
 
         Raises:
-            InputError: If fewer than two trials succeeded.
+            InputError: If fewer than two trials succeeded, or the design does not fit into z.
         """
         if not self.observed.index:
             return initial_design(self.z, self.settings.initial, self.settings.design, self.seed)
@@ -118,7 +111,9 @@ class Optimizer:
         # unexplored and so attractive, and the search would fail there again and again.
         objective = np.where(worked, objective, objective[worked].min())
         known = np.isfinite(variance[worked]).all()
-        variance = np.where(worked, variance, np.median(variance[worked]))
+        # One variance for all, their mean: a single trial's, from two or three seeds, is so rough
+        # that seeds which happen to agree would look free of noise.
+        variance = np.full(len(index), variance[worked].mean())
         proposal = propose(
             self.z,
             self.z[index],
@@ -153,16 +148,15 @@ class Optimizer:
         if not self._open().any():
             return "every point of the search space is evaluated"
         self.fit()
-        last = self.improvements[-self.settings.stop_patience :]
-        if len(last) == self.settings.stop_patience and max(last) < self.negligible:
-            return f"expected improvement below {self.negligible:.2g}, which is negligible"
-        return ""
+        chosen = self.settings
+        return negligible(
+            self.improvements, self.spread, chosen.stop_threshold, chosen.stop_patience
+        )
 
     @property
-    def negligible(self) -> float:
-        """The expected improvement below which the search stops, units of the objective."""
-        _, objective, _ = self._told()
-        return self.settings.stop_threshold * float(np.nanstd(objective, ddof=1))
+    def spread(self) -> float:
+        """Standard deviation of the objective over all trials."""
+        return float(np.nanstd(self._told()[1], ddof=1))
 
     @property
     def best_evaluated(self) -> int:
@@ -197,7 +191,15 @@ def initial_design(z: np.ndarray, count: int, design: str, seed: int) -> np.ndar
 
     Returns:
         Indices into z, shape (count,).
+
+    Raises:
+        InputError: If there are fewer points.
     """
+    if len(z) < count:
+        raise InputError(
+            f"search.initial: {count} trials do not fit into a search space of {len(z)} feasible "
+            "points; raise space.grid or lower search.initial"
+        )
     if design == "random":
         return np.random.default_rng(seed).choice(len(z), count, replace=False)
     sobol = torch.quasirandom.SobolEngine(z.shape[1], scramble=True, seed=seed)

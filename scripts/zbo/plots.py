@@ -292,7 +292,7 @@ def objective_history(
         bottom = ax.get_xaxis_transform()
         y = np.full(failed.sum(), 0.03)
         look = {"color": FAILED, "mec": "black", "mew": 0.7, "ms": 5}
-        ax.plot(trial[failed], y, "X", transform=bottom, label="failed", **look)
+        ax.plot(trial[failed], y, "X", transform=bottom, label=f"{failed.sum()} failed", **look)
     end = len(objective) + 1 + len(objective) // 25
     look = {"fmt": "*", "ms": 8, "capsize": 2, "color": RECOMMENDED}
     ax.errorbar(end, mean, sd, label="recommended, ± sd", **look)

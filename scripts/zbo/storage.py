@@ -1,6 +1,5 @@
 """HDF5 files between the stages: written whole or not at all, checked when read."""
 
-import datetime
 import json
 import os
 import platform
@@ -28,7 +27,7 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
         data: Dataset name (may hold "/") to array, number or text; None is left out.
         kind: What the file is, checked by `read` ("images", "trial", ...).
         **facts: What made it (settings, seed, seconds, device, ...), stored as JSON attributes
-            beside versions, commit and time.
+            beside versions and commit. No time: the same content is the same file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +76,7 @@ def read(path: str | Path, *, kind: str) -> dict[str, Any]:
 
 
 def facts(path: str | Path, *, kind: str) -> dict[str, Any]:
-    """Read what made a file: settings, seed, versions, commit, time, seconds.
+    """Read what made a file: settings, seed, versions, commit, seconds.
 
     Args:
         path: The file.
@@ -137,7 +136,6 @@ def _provenance() -> dict[str, Any]:
         "versions": _versions(),
         "commit": commit(),
         "machine": platform.machine(),
-        "written": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -66,7 +66,10 @@ def _find_or_build() -> ctypes.CDLL:
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     kept = Path(os.environ.get("ZBO_KERNEL_CACHE") or user / "zbo") / name
     if kept.is_file():
-        return ctypes.CDLL(str(kept))
+        try:
+            return ctypes.CDLL(str(kept))
+        except OSError as error:  # damaged, or of another C library: build it again
+            logger.info("%s does not load: %s", kept, error)
     compiler = next(
         filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang"))), None
     )
@@ -94,6 +97,8 @@ def _keep(built: Path, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as beside:
             beside.write(built.read_bytes())
+            os.fchmod(beside.fileno(), 0o644)  # a shared cache is for all to read
+            os.fsync(beside.fileno())
         os.replace(beside.name, target)
     except OSError as error:
         logger.info("compiled decoder not kept for the next process: %s", error)
