@@ -18,15 +18,6 @@ compiled = pytest.mark.skipif(LIBRARY is None, reason="no compiled decoder here"
 SCRIPTS = Path(decoder.__file__).parents[1]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Problems this small only lose by more, above all on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def problem(n=5, shape=(9, 13), classes=3, hidden=(64, 32), pruned=False, sigma=None, gain=2.0):
     """Arguments of decode_and_differentiate; 117 pixels: a whole tile and an odd rest."""
     generator = torch.Generator().manual_seed(0)

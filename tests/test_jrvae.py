@@ -18,15 +18,6 @@ SAMPLED = TrainingSettings(sampled_kl=True)
 EIGHTS = TrainingSettings(batch_size=8)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Problems this small only lose by more, above all on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def some_images(n=7, shape=SHAPE, seed=0):
     return np.random.default_rng(seed).random((n, *shape), dtype=np.float32)
 

@@ -62,7 +62,7 @@ def test_facts_come_back_beside_what_made_the_file(tmp_path):
     assert found["settings"] == settings
     assert found["seconds"] == 1.5
     assert found["versions"]["numpy"] == np.__version__
-    assert {"commit", "machine", "written"} <= set(found)
+    assert {"commit", "machine", "versions"} <= set(found)
     assert "kind" not in found
 
 
