@@ -62,7 +62,7 @@ def test_a_key_given_twice_is_an_error(tmp_path):
         ("search.acquisition=best", "search.acquisition: 'best' is not one of"),
         ("objective.window=4", "objective.window: 4 is even"),
         ("search.iterations", "set: 'search.iterations' is not key=value"),
-        ("seed.x=1", "set: 'seed.x': seed is a value"),
+        ("description.x=1", "set: 'description.x': description is a value"),
         ("trajectories.bounds=[1,", "set: trajectories.bounds: not YAML"),
         ("training.learning_rate=.nan", "training.learning_rate: has to be a finite number"),
         ("trajectories.bounds=[1,.inf]", "trajectories.bounds: has to be a finite number"),
