@@ -41,15 +41,14 @@ def main(argv: list[str] | None = None) -> None:
         optimizer.tell(index, objective, variance)
     fit = optimizer.fit()
     best, estimated = optimizer.best_evaluated, optimizer.best_estimated
-    asked = fit.candidates
 
     storage.write(
         args.output,
         {
             "iteration": args.iteration,
-            "index": asked,
-            "z": z[asked],
-            "beta": beta[asked],
+            "index": fit.candidates,
+            "z": z[fit.candidates],
+            "beta": beta[fit.candidates],
             **{f"observed/{name}": values for name, values in seen.items()},
             "observed/z": z[seen["index"]],
             "mean": fit.mean.astype(np.float32),

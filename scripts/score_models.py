@@ -1,7 +1,6 @@
 """Score the compared models: label scores where there are labels, objective, loss."""
 
 import csv
-import os
 from dataclasses import asdict, fields
 from pathlib import Path
 
@@ -23,12 +22,10 @@ def main(argv: list[str] | None = None) -> None:
     columns = ["model", "replicate", "seed", "status", *LABEL_SCORES]
     columns += ["objective", "l1", "l2", "loss", "seconds"]
     rows = [_row(path, labels, args.settings["model"]["classes"]) for path in args.models]
-    beside = Path(f"{args.output}.{os.getpid()}.part")
-    with open(beside, "w", newline="") as file:
+    with storage.whole(args.output) as beside, open(beside, "w", newline="") as file:
         table = csv.DictWriter(file, columns, restval="")
         table.writeheader()
         table.writerows(rows)
-    beside.replace(args.output)
 
 
 def _row(path: str, labels: np.ndarray | None, classes: int) -> dict:

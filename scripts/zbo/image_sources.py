@@ -11,13 +11,14 @@ import urllib.request
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from zbo import storage
 from zbo.errors import InputError
 
 logger = logging.getLogger(__name__)
@@ -136,18 +137,13 @@ def _md5(content: bytes) -> str:
 
 
 def _write_whole(path: Path, content: bytes) -> None:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_bytes(content)
-        os.replace(beside, path)
+        with storage.whole(path) as beside:
+            beside.write_bytes(content)
     except OSError as error:
         raise InputError(
             f"{path}: cannot be written ({error}); set XDG_CACHE_HOME to a folder that can"
         ) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink(missing_ok=True)
 
 
 def files(source: str, path: str | None, labels: str | None) -> list[str]:

@@ -7,7 +7,6 @@ Figures are made without pyplot, so that they need no display and hold no global
 import csv
 import logging
 import math
-import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,6 +19,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from zbo import storage
 from zbo.errors import InputError
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph
@@ -80,13 +80,8 @@ def save(drawn: Figure, paths: Sequence[str | Path]) -> None:
     """
     undated = {".pdf": {"CreationDate": None}, ".png": {"Software": None}}
     for path in map(Path, paths):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
+        with storage.whole(path) as beside:
             drawn.savefig(beside, format=path.suffix[1:], metadata=undated.get(path.suffix))
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
 
 
 def colour_of(number: int) -> str:

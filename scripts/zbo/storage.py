@@ -4,7 +4,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -19,8 +20,30 @@ DONE = "done"  # status of a trial or model; anything else says why it failed
 RECORDED_PACKAGES = ("numpy", "torch", "pyroved", "pyro-ppl", "gpytorch", "botorch", "scikit-image")
 
 
+@contextmanager
+def whole(path: str | Path) -> Iterator[Path]:
+    """Write a file whole or not at all: beside its place, flushed to disk, then renamed.
+
+    Args:
+        path: Where the file shall stand; its folder is made.
+
+    Yields:
+        Where to write it until then.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield beside
+        with open(beside, "rb") as written:
+            os.fsync(written.fileno())
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
 def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any) -> None:
-    """Write one HDF5 file, whole or not at all: beside its place, flushed, then renamed.
+    """Write one HDF5 file, whole or not at all.
 
     Args:
         path: Where the file shall stand.
@@ -29,23 +52,13 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
         **facts: What made it (settings, seed, seconds, device, ...), stored as JSON attributes
             beside versions and commit. No time: the same content is the same file.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with h5py.File(beside, "w") as file:
-            for name, value in data.items():
-                if value is not None:
-                    _write_dataset(file, name, value)
-            for name, value in (_provenance() | facts).items():
-                file.attrs[name] = json.dumps(value)
-            file.attrs["kind"] = kind
-            file.flush()
-        with open(beside, "rb") as flushed:
-            os.fsync(flushed.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole(path) as beside, h5py.File(beside, "w") as file:
+        for name, value in data.items():
+            if value is not None:
+                _write_dataset(file, name, value)
+        for name, value in (_provenance() | facts).items():
+            file.attrs[name] = json.dumps(value)
+        file.attrs["kind"] = kind
 
 
 def read(path: str | Path, *, kind: str) -> dict[str, Any]:
