@@ -25,6 +25,7 @@ wildcard_constraints:
     iteration=r"\d+",
     model="|".join(MODELS),
     replicate=r"\d+",
+    block=r"\d+",
 
 
 rule all:
@@ -48,3 +49,4 @@ include: "rules/trajectories.smk"
 include: "rules/search.smk"
 include: "rules/compare.smk"
 include: "rules/figures.smk"
+include: "rules/ground.smk"

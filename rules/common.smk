@@ -66,6 +66,24 @@ STAGES = {
     ],
     "optimum": ["search.stop_threshold", "search.stop_patience"],
     "scores": ["model.classes"],
+    "ground_design": [
+        "seed",
+        "trajectories.bounds",
+        "trajectories.cycles",
+        "trajectory_vae",
+        "ground.points",
+        "ground.seeds",
+        "ground.constants",
+        "ground.constant_seeds",
+    ],
+    "ground_block": [
+        "seed",
+        "trajectories.beta_d",
+        "model",
+        "training",
+        "objective",
+        "ground.block",
+    ],
 }
 
 try:
@@ -219,3 +237,16 @@ def best_constant_of_study(wildcards):
     if "constant" not in STUDIES[wildcards.study]["compare"]["models"]:
         return []
     return f"results/{wildcards.study}/best_constant.h5"
+
+
+def blocks_of_ground(wildcards):
+    """Every block of the measuring ground."""
+    chosen = STUDIES[wildcards.study]["ground"]
+    trainings = (
+        chosen["points"] * chosen["seeds"]
+        + chosen["constants"] * chosen["constant_seeds"]
+    )
+    return [
+        f"results/{wildcards.study}/ground/{block}.h5"
+        for block in range(-(-trainings // chosen["block"]))
+    ]

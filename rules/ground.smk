@@ -1,0 +1,67 @@
+# The measuring ground: thousands of trainings, once, on which searches and objectives are compared
+# by replay. Needs images.h5, space.h5 and trajectory_vae.h5; makes ground/*.h5 and ground.h5.
+
+
+rule ground_design:
+    """Choose the latent points and constants that the ground measures."""
+    input:
+        space="results/{study}/space.h5",
+        trajectory_vae="results/{study}/trajectory_vae.h5",
+    output:
+        "results/{study}/ground/design.h5",
+    log:
+        "logs/{study}/ground/design.log",
+    params:
+        settings=settings_for("ground_design"),
+    shell:
+        """
+        python scripts/design_ground.py \
+            --settings {params.settings:q} \
+            --space {input.space:q} \
+            --trajectory-vae {input.trajectory_vae:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule ground_block:
+    """Train and measure one block of the ground's rows."""
+    input:
+        images="results/{study}/images.h5",
+        design="results/{study}/ground/design.h5",
+    output:
+        "results/{study}/ground/{block}.h5",
+    log:
+        "logs/{study}/ground/{block}.log",
+    benchmark:
+        "benchmarks/{study}/ground/{block}.tsv"
+    params:
+        settings=settings_for("ground_block"),
+    shell:
+        """
+        python scripts/measure_ground.py \
+            --settings {params.settings:q} \
+            --threads {threads} \
+            --images {input.images:q} \
+            --design {input.design:q} \
+            --block {wildcards.block} \
+            --output {output:q} 2>{log:q}
+        """
+
+
+rule ground:
+    """Put the ground's measurements into one table."""
+    input:
+        design="results/{study}/ground/design.h5",
+        blocks=blocks_of_ground,
+    output:
+        "results/{study}/ground.h5",
+    log:
+        "logs/{study}/ground.log",
+    shell:
+        """
+        python scripts/collect_ground.py \
+            --settings '{{}}' \
+            --design {input.design:q} \
+            --blocks {input.blocks:q} \
+            --output {output:q} >{log:q} 2>&1
+        """

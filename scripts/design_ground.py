@@ -1,0 +1,41 @@
+"""Choose what the measuring ground measures: latent points spread evenly, and constants."""
+
+import numpy as np
+
+from zbo import command, optimize, storage, trajectory_vae
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--space", required=True, help="space.h5")
+    parser.add_argument("--trajectory-vae", required=True, help="trajectory_vae.h5")
+    parser.add_argument("--output", required=True, help="ground/design.h5")
+    args = parser.parse_args(argv)
+    chosen, trajectories = args.settings["ground"], args.settings["trajectories"]
+    space = storage.read(args.space, kind="space")
+    z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
+    index = optimize.initial_design(z, chosen["points"], "sobol", args.settings["seed"])
+    levels = np.geomspace(*trajectories["bounds"], chosen["constants"])
+    constants = np.repeat(levels[:, None], trajectories["cycles"], axis=1).astype(np.float32)
+    vae = trajectory_vae.restore(
+        storage.group(storage.read(args.trajectory_vae, kind="trajectory_vae"), "weights"),
+        tuple(trajectories["bounds"]),
+        trajectory_vae.settings_of(args.settings),
+    )
+    repeats = [chosen["seeds"]] * len(index) + [chosen["constant_seeds"]] * len(constants)
+    storage.write(
+        args.output,
+        {
+            "index": np.concatenate([index, np.full(len(constants), -1)]),
+            "z": np.concatenate([z[index], vae.encode(constants)]),
+            "beta": np.concatenate([beta[index], constants]),
+            "constant": np.arange(len(repeats)) >= len(index),
+            "repeats": np.array(repeats),
+        },
+        kind="candidates",
+        settings=args.settings,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

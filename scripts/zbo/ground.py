@@ -1,0 +1,45 @@
+"""The measuring ground: many trajectories, several seeds each, one table to replay searches on."""
+
+import numpy as np
+
+JUDGES = ("accuracy", "ari", "nmi", "purity", "extracted")  # by labels: they judge, never guide
+
+
+def rows(repeats: np.ndarray) -> list[tuple[int, int]]:
+    """List the trainings as (trajectory, repeat), every trajectory once before any twice.
+
+    Args:
+        repeats: Seeds of each trajectory, shape (t,).
+
+    Returns:
+        All pairs, sum(repeats) of them.
+    """
+    return [(t, r) for r in range(max(repeats)) for t in range(len(repeats)) if r < repeats[t]]
+
+
+def checkpoints(cycles: int) -> list[int]:
+    """Cycles after which a training is measured: fifths of it, the end last."""
+    return [round(cycles * fifth / 5) for fifth in range(1, 6)]
+
+
+def posterior_measures(q: np.ndarray) -> dict[str, float]:
+    """Describe how a model uses its classes, from class probabilities alone.
+
+    Args:
+        q: q(k|x), shape (n, K).
+
+    Returns:
+        Nats: `information`, mutual information of image and class, H(mean q) - mean H(q);
+        `usage`, H(mean q); `ambiguity`, mean H(q). Shares: `confidence`, mean of the largest q.
+    """
+    usage, ambiguity = _entropy(q.mean(0)), float(_entropy(q).mean())
+    return {
+        "information": float(usage) - ambiguity,
+        "usage": float(usage),
+        "ambiguity": ambiguity,
+        "confidence": float(q.max(1).mean()),
+    }
+
+
+def _entropy(q: np.ndarray) -> np.ndarray:
+    return -(q * np.log(np.maximum(q, 1e-30))).sum(-1)
