@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity
 
 from zbo import objective
 from zbo.errors import InputError
-from zbo.objective import ObjectiveSettings, score
+from zbo.objective import Learned, ObjectiveSettings
 
 SETTINGS = ObjectiveSettings()
 
@@ -18,6 +18,16 @@ def manifolds(classes=3, grid=3, shape=(9, 8), seed=0):
     return torch.rand(
         classes, grid, grid, *shape, generator=torch.Generator().manual_seed(seed)
     ).double()
+
+
+def score(phi, settings, probabilities=None):
+    """Score manifolds; what else a training gives is even where a test does not care."""
+    k = len(phi)
+    q = np.full((6, k), 1 / k) if probabilities is None else np.asarray(probabilities)
+    codes = np.zeros((len(q), 3))
+    return objective.score(
+        Learned(phi.numpy(), q, codes, codes, reconstruction=1.0, kl_c=0.0, kl_d=0.0), settings
+    )
 
 
 def loss(x, y):
@@ -99,13 +109,25 @@ def test_objectives_by_name_and_ones_own(tmp_path, monkeypatch):
     assert plain.objective == plain.l1
     assert both.objective == plain.l1 - plain.l2
     (tmp_path / "own.py").write_text(
-        "def brightness(manifolds, settings): return manifolds.mean()\n"
+        "def brightness(learned, settings): return learned.manifolds.mean()\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
     own = score(phi, ObjectiveSettings(name="own:brightness"))
     assert own.objective == pytest.approx(float(phi.mean()))
-    with pytest.raises(InputError, match="no objective 'l3'; choose from l1, l1-l2"):
+    with pytest.raises(InputError, match="no objective 'l3'; choose from l1, l1-l2, information"):
         score(phi, ObjectiveSettings(name="l3"))
+
+
+def test_information_by_hand():
+    """Sure and even: log K. Sure of one class, or sure of nothing: 0. Half sure: in between."""
+    phi, information = manifolds(classes=2), ObjectiveSettings(name="information")
+    for q, expected in [
+        ([[1, 0], [0, 1]], np.log(2)),
+        ([[1, 0], [1, 0]], 0),
+        ([[0.5, 0.5], [0.5, 0.5]], 0),
+        ([[0.75, 0.25], [0.25, 0.75]], np.log(2) + 0.75 * np.log(0.75) + 0.25 * np.log(0.25)),
+    ]:
+        assert score(phi, information, q).objective == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_window_larger_than_the_images_is_refused():

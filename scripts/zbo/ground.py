@@ -2,6 +2,7 @@
 
 import numpy as np
 
+WHOLE_MODELS = ("manifolds", "probabilities", "z_mean", "z_sd")  # too large for the table
 JUDGES = ("accuracy", "ari", "nmi", "purity", "extracted")  # by labels: they judge, never guide
 
 

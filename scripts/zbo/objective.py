@@ -1,8 +1,8 @@
-"""What is maximized: structural similarity between and within learned manifolds.
+"""What is maximized: what a training learned, as one number, without labels.
 
-Biswas et al. 2023, table 2. An objective is a function `(manifolds, settings) -> float`, higher is
-better, no labels. Register one of your own under a name, or name it in the study file by import
-path (`my_module:my_objective`).
+The paper's is structural similarity between and within learned manifolds (Biswas et al. 2023,
+table 2). An objective of your own is a function `(learned, settings) -> float`, higher is better,
+named in the study file by import path (`my_module:my_objective`).
 """
 
 from collections.abc import Callable, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+import scipy.special
 import torch
 from torch import Tensor
 
@@ -32,35 +33,60 @@ class ObjectiveSettings:
 
 
 @dataclass(frozen=True)
+class Learned:
+    """What an objective may look at: all that a training gave, and no labels.
+
+    Attributes:
+        manifolds: Decoded images in [0, 1], shape (K, B, B, h, w).
+        probabilities: q(k|x) of the images trained on, shape (n, K).
+        z_mean: Means of q(z|x), shape (n, coord + L): angle, shifts, scale, then the latents.
+        z_sd: Its standard deviations, same shape.
+        reconstruction: -log p(x|z, k), mean over images in the last cycle, nats.
+        kl_c: KL term of the continuous latents, likewise, before scaling.
+        kl_d: Of the discrete latent, likewise.
+    """
+
+    manifolds: np.ndarray
+    probabilities: np.ndarray
+    z_mean: np.ndarray
+    z_sd: np.ndarray
+    reconstruction: float
+    kl_c: float
+    kl_d: float
+
+
+@dataclass(frozen=True)
 class Score:
-    """Objective and its parts of one set of manifolds, dimensionless."""
+    """Objective and its parts of one training: ℓ1 and ℓ2 dimensionless, information in nats."""
 
     objective: float
     l1: float
     l2: float
+    information: float
 
 
-def score(manifolds: np.ndarray | Tensor, settings: ObjectiveSettings) -> Score:
-    """Score learned manifolds (table 2, steps 2-4).
+def score(learned: Learned, settings: ObjectiveSettings) -> Score:
+    """Score what a training learned (table 2, steps 2-4).
 
     Args:
-        manifolds: Decoded images in [0, 1], shape (K, B, B, h, w).
+        learned: What it gave.
         settings: Objective, SSIM window, pairs.
 
     Returns:
-        The objective, ℓ1 and ℓ2.
+        The objective, ℓ1, ℓ2 and information.
 
     Raises:
         InputError: If the objective is unknown or the images are smaller than the window.
     """
-    manifolds = torch.as_tensor(manifolds)
+    manifolds = torch.as_tensor(learned.manifolds)
     own = check(settings, manifolds.shape[-2:])
     l1, l2 = between_classes(manifolds, settings), within_classes(manifolds, settings)
+    known = information(learned.probabilities)
     if settings.name in OBJECTIVES:
-        value = OBJECTIVES[settings.name](l1, l2)
+        value = OBJECTIVES[settings.name](l1, l2, known)
     else:
-        value = float(own(manifolds.numpy(), settings))
-    return Score(value, l1, l2)
+        value = float(own(learned, settings))
+    return Score(value, l1, l2, known)
 
 
 def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable | None:
@@ -91,10 +117,30 @@ def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable |
     )
 
 
-OBJECTIVES: dict[str, Callable[[float, float], float]] = {
-    "l1": lambda l1, l2: l1,  # the paper's choice for MNIST
-    "l1-l2": lambda l1, l2: l1 - l2,  # equation 2
+OBJECTIVES: dict[str, Callable[[float, float, float], float]] = {
+    "l1": lambda l1, l2, known: l1,  # the paper's choice for MNIST
+    "l1-l2": lambda l1, l2, known: l1 - l2,  # equation 2
+    "information": lambda l1, l2, known: known,
 }
+
+
+def information(probabilities: np.ndarray) -> float:
+    """Mutual information of image and class, H(mean q) - mean H(q) (Bridle et al. 1991).
+
+    High where every class is used and every image is sure of its class.
+
+    Args:
+        probabilities: q(k|x), shape (n, K).
+
+    Returns:
+        Nats, between 0 and log K.
+    """
+    return float(entropy(probabilities.mean(0)) - entropy(probabilities).mean())
+
+
+def entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Entropy of distributions, shape (..., K), in nats, shape (...)."""
+    return -scipy.special.xlogy(probabilities, probabilities).sum(-1)
 
 
 def between_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:

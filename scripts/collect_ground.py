@@ -1,0 +1,36 @@
+"""Put the measuring ground's blocks into one small table: a row a training, no images."""
+
+import numpy as np
+
+from zbo import command, ground, storage
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--design", required=True, help="ground/design.h5")
+    parser.add_argument("--blocks", required=True, nargs="+", help="ground/*.h5")
+    parser.add_argument("--output", required=True, help="ground.h5")
+    args = parser.parse_args(argv)
+    design = storage.read(args.design, kind="candidates")
+    blocks = [storage.read(path, kind="ground") for path in args.blocks]
+    names = [name for name in blocks[0] if name not in ground.WHOLE_MODELS]
+    table = {name: np.concatenate([block[name] for block in blocks]) for name in names}
+    order = np.lexsort((table["repeat"], table["trajectory"]))
+    made = storage.facts(args.blocks[0], kind="ground")
+    storage.write(
+        args.output,
+        {
+            "z": design["z"].astype(np.float32),
+            "beta": design["beta"].astype(np.float32),
+            "constant": design["constant"],
+            "cycles": np.array(ground.checkpoints(design["beta"].shape[1])),
+            **{f"rows/{name}": values[order] for name, values in table.items()},
+        },
+        kind="ground table",
+        settings=made["settings"],
+        code=made["commit"],
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

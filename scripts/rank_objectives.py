@@ -1,0 +1,73 @@
+"""Ask the measuring ground how well each objective ranks models as their labels do.
+
+Spearman's correlation with Hungarian accuracy, three ways: over all trainings; over trajectories,
+each the mean of its seeds; and over the seeds of one trajectory, where only luck differs. 90 %
+intervals from resampling trajectories.
+"""
+
+import csv
+
+import numpy as np
+from scipy.stats import rankdata, spearmanr
+from tqdm import tqdm
+
+from zbo import command, replay, storage
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--ground", required=True, help="ground.h5")
+    parser.add_argument("--judge", default="accuracy", help="label score to compare with")
+    parser.add_argument("--resamples", type=int, default=500, help="bootstrap resamples")
+    parser.add_argument("--output", required=True, help="objectives.csv")
+    args = parser.parse_args(argv)
+    ground = replay.load(args.ground)
+    judge = ground.measures[args.judge][..., -1]
+    rng = np.random.default_rng(args.settings["seed"])
+    rows = []
+    for name, objective in tqdm(replay.objectives(ground).items(), unit="objective"):
+        row = {"objective": name, "trainings": int(np.isfinite(objective).sum())}
+        for way, correlate in WAYS.items():
+            draws = rng.integers(0, len(judge), (args.resamples, len(judge)))
+            resampled = [correlate(objective[draw], judge[draw]) for draw in draws]
+            low, high = np.nanquantile(resampled, [0.05, 0.95])
+            row |= {way: f"{correlate(objective, judge):.3f}"}
+            row |= {f"{way}_low": f"{low:.3f}", f"{way}_high": f"{high:.3f}"}
+        rows.append(row)
+    with storage.whole(args.output) as beside, open(beside, "w", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+
+
+def _over_trainings(objective: np.ndarray, judge: np.ndarray) -> float:
+    known = np.isfinite(objective) & np.isfinite(judge)
+    return spearmanr(objective[known], judge[known]).statistic
+
+
+def _over_trajectories(objective: np.ndarray, judge: np.ndarray) -> float:
+    return spearmanr(np.nanmean(objective, 1), np.nanmean(judge, 1)).statistic
+
+
+def _over_seeds(objective: np.ndarray, judge: np.ndarray) -> float:
+    """Pool ranks within each trajectory, about their mean."""
+    pairs = []
+    for x, y in zip(objective, judge, strict=True):
+        known = np.isfinite(x) & np.isfinite(y)
+        if known.sum() > 1:
+            ranks = np.stack([rankdata(x[known]), rankdata(y[known])])
+            pairs.append((ranks - ranks.mean(1, keepdims=True)) / known.sum())
+    if not pairs:
+        return np.nan
+    x, y = np.concatenate(pairs, axis=1)
+    return float((x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum()))
+
+
+WAYS = {
+    "over_trainings": _over_trainings,
+    "over_trajectories": _over_trajectories,
+    "over_seeds": _over_seeds,
+}
+
+if __name__ == "__main__":
+    command.run(main)
