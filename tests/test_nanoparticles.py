@@ -22,7 +22,7 @@ from zbo.nanoparticles import (
 
 @pytest.fixture(scope="module")
 def clusters():
-    return assemble(400, np.random.default_rng(0))
+    return assemble(3000, np.random.default_rng(0))
 
 
 def spheres(clusters, i):

@@ -206,7 +206,7 @@ def _grow(counts: np.ndarray, rng: np.random.Generator) -> Clusters:
     for k in range(1, counts.max()):
         sites, pairs, free = _sites(centres[:, :k], radii[:, : k + 1], rng)
         wanted = (rng.random((n, 1)) < compact) == pairs
-        from_middle = np.hypot(*np.moveaxis(sites - centres[:, None, :k].mean(2), -1, 0))
+        from_middle = np.linalg.norm(sites - centres[:, None, :k].mean(2), axis=-1)
         # Between two others near the middle is preferred; anywhere else chance decides.
         score = rng.random(sites.shape[:2]) + pairs * from_middle / DIAMETER + 100 * ~wanted
         best = np.argmin(np.where(free, score, np.inf), axis=1)[:, None]
@@ -233,26 +233,22 @@ def _sites(
     i, j = np.triu_indices(k, 1)
     if len(i):
         apart = centres[:, j] - centres[:, i]  # (n, pairs, 2)
-        far = np.hypot(apart[..., 0], apart[..., 1])
+        far = np.linalg.norm(apart, axis=-1)
         along = (reach[:, i] ** 2 - reach[:, j] ** 2 + far**2) / (2 * far)
-        aside = np.sqrt(
-            reach[:, i] ** 2 - along**2,
-            where=along**2 < reach[:, i] ** 2,
-            out=np.full_like(along, np.nan),
-        )
+        with np.errstate(invalid="ignore"):  # NaN, and so never free: the two are too far apart
+            aside = np.sqrt(reach[:, i] ** 2 - along**2)
         unit = apart / far[..., None]
         foot = centres[:, i] + along[..., None] * unit
         normal = np.stack([-unit[..., 1], unit[..., 0]], -1) * aside[..., None]
         sites += [foot + normal, foot - normal]
     sites = np.concatenate(sites, 1)
-    gaps = sites[:, :, None] - centres[:, None]
-    free = (np.hypot(gaps[..., 0], gaps[..., 1]) >= reach[:, None] * (1 - 1e-9)).all(2)
+    distance = np.linalg.norm(sites[:, :, None] - centres[:, None], axis=-1)  # (n, s, k)
+    free = (distance >= reach[:, None] * (1 - 1e-9)).all(2)
     return sites, np.arange(sites.shape[1]) >= 16, free
 
 
 def _reach(clusters: Clusters) -> np.ndarray:
     """Farthest point of a cluster from the middle of the field, nm, shape (n,)."""
     used = np.arange(clusters.radii.shape[1]) < clusters.counts[:, None]
-    return np.where(used, np.hypot(*np.moveaxis(clusters.centres, -1, 0)) + clusters.radii, 0).max(
-        1
-    )
+    farthest = np.linalg.norm(clusters.centres, axis=-1) + clusters.radii
+    return np.where(used, farthest, 0).max(1)
