@@ -136,6 +136,16 @@ def test_torch_gradient_is_autograds(hidden, sigma, pruned):
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
+def test_decoding_all_and_ignoring_the_skipped_is_the_same():
+    """What a GPU does, whose captured steps cannot depend on how many are skipped."""
+    images, active, *some, q, params = in_double(problem(pruned=True))
+    skipped = decoder._with_torch(images, active, *some, q, params)
+    ignored = decoder._with_torch(images, None, *some, torch.where(active, q, 0), params)
+    torch.testing.assert_close(skipped[0][active], ignored[0][active])
+    for a, b in zip(skipped[1:], ignored[1:], strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
 def test_slices_do_not_show(monkeypatch):
     arguments = in_double(problem(pruned=True))
     whole = decoder._with_torch(*arguments)

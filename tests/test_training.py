@@ -1,6 +1,7 @@
 """training: the loss is pyroVED's, it is reproducible, resumed or beside others the same."""
 
 import math
+from contextlib import contextmanager
 
 import numpy as np
 import pyro
@@ -12,7 +13,7 @@ from zbo import jrvae, training
 from zbo.adam import Adam
 from zbo.jrvae import ModelSettings
 from zbo.pyroved_import import pyroved
-from zbo.training import Problem, TrainingDiverged, TrainingSettings
+from zbo.training import Problem, Training, TrainingDiverged, TrainingSettings
 
 SHAPE = (6, 5)  # not square: a swapped height and width must fail
 SAMPLED = TrainingSettings(sampled_kl=True)
@@ -240,15 +241,156 @@ def test_wrong_input_is_refused(images, beta_d):
         training.train(jrvae.build(small(), 0), images, [1.0], beta_d, TrainingSettings(), 0)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def several(device="cpu", hidden=(32, 32), count=3, **changes):
+    """Trainings that differ in seed and trajectory; 20 images in batches of 8, 8 and 4."""
+    settings = TrainingSettings(**{"batch_size": 8} | changes)
+    return [
+        Training(
+            jrvae.build(small(hidden_dim=hidden), seed), some_images(20), np.linspace(2, 0.1, 3),
+            np.full(3, 0.5 + seed), settings, seed, device,
+        )
+        for seed in range(count)
+    ]  # fmt: skip
+
+
+def outcome(trained):
+    return [trained.history().loss, *jrvae.weights(trained.model).values()]
+
+
+def assert_same(some, others):
+    for one, other in zip(some, others, strict=True):
+        for a, b in zip(outcome(one), outcome(other), strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("hidden", [(32, 32), (16, 24)], ids=["compiled", "torch"])
+def test_several_at_once_get_the_numbers_of_each_alone(threads, hidden):
+    if hidden == (16, 24):  # torch's numbers depend on its threads
+        torch.set_num_threads(threads)
+    alone = several(hidden=hidden)
+    for one in alone:
+        training.run([one])
+    torch.set_num_threads(threads)
+    together = several(hidden=hidden)
+    training.run(together)
+    assert torch.get_num_threads() == threads
+    assert_same(together, alone)
+    assert not np.array_equal(outcome(together[0])[0], outcome(together[1])[0])
+
+
+def test_one_that_diverges_leaves_the_others_alone():
+    torch.set_num_threads(2)
+    expected, found = several(), several()
+    found[1].problem.network.flat.values.fill_(math.nan)
+    training.run(found)
+    training.run(expected)
+    assert "cycle 0 of 3 is nan" in str(found[1].diverged)
+    assert_same(found[::2], expected[::2])
+
+
+def test_the_numbers_do_not_depend_on_the_threads():
+    """Large enough for the decoder to hand out several ranges and torch to use its threads."""
+    images, found = some_images(90, (28, 28)), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        model = jrvae.build(ModelSettings((28, 28), 2, hidden_dim=(32, 32)), 0)
+        loss = train(model, cycles=1, images=images, settings=TrainingSettings(batch_size=60)).loss
+        found.append([loss, *jrvae.weights(model).values()])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_captured_steps_train_on_each_batch_once(monkeypatch):
+    """With stand-ins for CUDA's graphs: a capture runs nothing, a replay what was captured."""
+    expected, found = several(count=1), several(count=1)
+    state = found[0].problem.network.flat.values, *vars(found[0].adam).values(), found[0].sums
+    replayed = []
+
+    @contextmanager
+    def capture(graph, stream):
+        before = [t.clone() if torch.is_tensor(t) else t for t in state]
+        yield
+        for t, b in zip(state, before, strict=True):
+            if torch.is_tensor(t):
+                t.copy_(b)
+        graph.size = next(size for size, g in found[0].graphs.items() if g is graph)
+
+    class Graph:
+        def replay(self):
+            replayed.append(self.size)
+            found[0]._train_batch(self.size)
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    found[0].captured = True
+    training.run(found)
+    training.run(expected)
+    assert_same(found, expected)
+    assert replayed == [8, 8, 8, 4, 8, 8, 4]  # the first of each size ran by itself
+
+
+def on_gpu(test):
+    here = torch.cuda.is_available()
+    return pytest.mark.gpu(pytest.mark.skipif(not here, reason="no CUDA device")(test))
+
+
+@on_gpu
 @pytest.mark.parametrize("threshold", [0.0, 1e-2])
 def test_gpu_training_follows_cpu(threshold):
-    settings = TrainingSettings(batch_size=8, prune_threshold=threshold)
-    models = [jrvae.build(small(hidden_dim=(32, 32)), seed=0) for _ in range(2)]
-    ours = [
-        train(m, settings=settings, device=d).loss
-        for m, d in zip(models, ("cpu", "cuda"), strict=True)
-    ]
-    np.testing.assert_allclose(*ours, rtol=1e-4)
-    assert next(models[1].parameters()).device.type == "cpu"
+    pairs = [several(device, count=1, prune_threshold=threshold)[0] for device in ("cpu", "cuda")]
+    training.run(pairs[:1])
+    training.run(pairs[1:])
+    for a, b in zip(*map(outcome, pairs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+    assert next(pairs[1].model.parameters()).device.type == "cpu"
+
+
+@on_gpu
+@pytest.mark.parametrize("threshold", [0.0, 0.2])
+@pytest.mark.parametrize("invariances", [(), ("r",), ("r", "t", "s")])
+def test_gpu_loss_and_gradient_are_the_cpus(invariances, threshold):
+    model = shaken(small(invariances=invariances, hidden_dim=(32, 32)))
+    x = torch.from_numpy(some_images()).flatten(1)
+    noise = torch.randn(7, model.z_dim, generator=torch.Generator().manual_seed(5))
+    found = []
+    for device in ("cpu", "cuda"):
+        made = Problem.of(model, TrainingSettings(prune_threshold=threshold), device)
+        beta = torch.tensor([0.3, 2.5], device=device)
+        parts, _ = training.loss_and_gradient(made, x.to(device), noise.to(device), beta)
+        found.append((parts.cpu(), made.gradient.flat.values.cpu()))
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4 * a.abs().max().item())
+
+
+@on_gpu
+@pytest.mark.parametrize("changes", [{}, {"prune_threshold": 0.1}, {"tf32": True}])
+def test_gpu_repeats_captured_or_not_alone_or_not(changes):
+    first, again, eager = (several("cuda", **changes) for _ in range(3))
+    training.run(first)
+    for one in again:
+        training.run([one])
+    for one in eager:
+        one.captured = False
+    training.run(eager)
+    assert all(None not in one.graphs.values() for one in first)  # all sizes were captured
+    assert_same(again, first)
+    assert_same(eager, first)
+
+
+@on_gpu
+def test_tf32_changes_digits_alone():
+    wide = [several("cuda", hidden=(128, 128), count=1, tf32=flag)[0] for flag in (False, True)]
+    for one in wide:
+        training.run([one])
+    losses = [one.history().loss for one in wide]
+    assert not np.array_equal(*losses)
+    np.testing.assert_allclose(*losses, rtol=1e-2)
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_gpu_settings_do_nothing_on_a_cpu():
+    alone, changed = several(count=1), several(count=1, tf32=True, deterministic=False)
+    training.run(alone)
+    training.run(changed)
+    assert_same(alone, changed)

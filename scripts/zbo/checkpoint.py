@@ -51,8 +51,11 @@ class Checkpoint:
         return time.monotonic() >= self.next
 
     def save(self, state: Mapping[str, np.ndarray], key: str) -> None:
-        """Write a state, whole or not at all, with the key of the training it belongs to."""
-        storage.write(self.path, state, kind="state", key=key)
+        """Write a state, whole or not at all, with the key of its training; a warning if not."""
+        try:
+            storage.write(self.path, state, kind="state", key=key)
+        except OSError as error:
+            log.warning("%s: %s; the training goes on without its state saved", self.path, error)
         self.next = time.monotonic() + self.every
 
     def load(self, key: str) -> dict[str, np.ndarray] | None:

@@ -260,7 +260,6 @@ class Training:
             self.save()
         with torch.no_grad(), torch.cuda.stream(self.stream) if self.stream else nullcontext():
             if self.at == 0:
-                self.drawn_from = self.generator.get_state()
                 self.sums.zero_()
                 self._draw()
             batch = slice(self.at, self.at + len(self.batch))
@@ -316,6 +315,8 @@ class Training:
         self.generator.set_state(self.drawn_from)
         if self.at:
             self._draw()
+        if self.done:
+            self.problem.network.flat.store(self.model)
         log.info("%s: continues at cycle %d", self.checkpoint.path, self.cycle)
         if self.progress is not None:
             for cycle in range(self.cycle):
@@ -369,6 +370,7 @@ class Training:
             return
         self.at = 0
         self.cycle += 1
+        self.drawn_from = self.generator.get_state()
         if self.progress is not None:
             self.progress(self.cycle - 1, float(loss))
         if self.done:
