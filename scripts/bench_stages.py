@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from zbo import families, jrvae, objective, surrogate, trajectory_vae
+from zbo import families, jrvae, objective, surrogate, training, trajectory_vae
 from zbo.pyroved_import import pyroved
 
 COLUMNS = ("what", "value", "unit", "limit", "compared_with")
@@ -93,12 +93,12 @@ def growth() -> dict[str, float]:
 
     def seconds(images: int, side: int, classes: int, cycles: int) -> float:
         data = np.random.default_rng(0).random((images, side, side), dtype=np.float32)
-        settings = jrvae.TrainingSettings(batch_size=50)
+        settings = training.TrainingSettings(batch_size=50)
         beta = np.ones(cycles)
 
         def train() -> None:
             model = jrvae.build(jrvae.ModelSettings((side, side), classes), seed=0)
-            jrvae.train(model, data, beta, beta, settings, seed=0)
+            training.train(model, data, beta, beta, settings, seed=0)
 
         return best(train, 2)
 

@@ -21,7 +21,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
-from zbo import jrvae, kernels
+from zbo import jrvae, kernels, training
 from zbo.pyroved_import import pyroved
 
 logger = logging.getLogger("bench_trainer")
@@ -82,10 +82,10 @@ def engine(
 
         return pyroved_cycle
 
-    def train(settings: jrvae.TrainingSettings, cycles: int) -> tuple[float, float]:
+    def train(settings: training.TrainingSettings, cycles: int) -> tuple[float, float]:
         ends = []
         beta_c, beta_d = (np.full(cycles, b) for b in BETA)
-        history = jrvae.train(
+        history = training.train(
             model,
             images,
             beta_c,
@@ -98,9 +98,9 @@ def engine(
         return ends[-1] - ends[-2], history.active_classes[-1]
 
     threshold = PRUNED if name == "pruned" else 0.0
-    settings = jrvae.TrainingSettings(batch_size=batch, prune_threshold=threshold)
+    settings = training.TrainingSettings(batch_size=batch, prune_threshold=threshold)
     if warm_up and threshold:
-        quick = jrvae.TrainingSettings(3e-3, 5, threshold)
+        quick = training.TrainingSettings(3e-3, 5, threshold)
         train(quick, math.ceil(warm_up * 5 / len(images)))
     # The second of two cycles: the first of a training decodes every class once.
     if name == "exact, torch only":

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from zbo import command, evaluation, jrvae, objective, storage
+from zbo import command, evaluation, objective, storage, training
+from zbo.checkpoint import Checkpoint
 from zbo.errors import InputError
 
 
@@ -32,16 +33,18 @@ def main(argv: list[str] | None = None) -> None:
         "every trial" if shared else args.trial, search["replicates"], settings["seed"]
     )
     device = command.device(args.gpus)
+    checkpoints = Checkpoint.beside(args.output, len(seeds))
     trial = evaluation.evaluate(
         images,
         beta_c,
         beta_d,
         evaluation.model_settings(settings["model"], images.shape[1:]),
-        jrvae.TrainingSettings(**settings["training"]),
+        training.TrainingSettings(**settings["training"]),
         objective.ObjectiveSettings(**settings["objective"]),
         seeds,
         device,
-        progress=command.progress_bar(search["replicates"] * len(beta_c), args.trial),
+        progress=command.progress_bar(len(seeds) * len(beta_c), args.trial),
+        checkpoints=checkpoints,
     )
     storage.write(
         args.output,
@@ -62,6 +65,8 @@ def main(argv: list[str] | None = None) -> None:
         seconds=trial.seconds,
         device=device,
     )
+    for checkpoint in checkpoints:
+        checkpoint.remove()
     done = trial.status == storage.DONE
     found = f"objective {trial.objective:.4g}" if done else trial.status
     print(f"{args.output}: {found} ({trial.seconds:.0f} s)")

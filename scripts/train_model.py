@@ -4,7 +4,8 @@ import time
 
 import numpy as np
 
-from zbo import command, evaluation, jrvae, objective, storage
+from zbo import command, evaluation, jrvae, objective, storage, training
+from zbo.checkpoint import Checkpoint
 from zbo.errors import InputError
 
 MODELS = {
@@ -43,20 +44,22 @@ def main(argv: list[str] | None = None) -> None:
     begin = time.perf_counter()
     scoring = objective.ObjectiveSettings(**settings["objective"])
     objective.check(scoring, images.shape[1:])
+    (checkpoint,) = Checkpoint.beside(args.output, 1)
     network = jrvae.build(evaluation.model_settings(chosen, images.shape[1:]), seed)
     data = {"beta_c": beta_c, "beta_d": beta_d, "seed": seed, "status": storage.DONE}
     try:
-        history = jrvae.train(
+        history = training.train(
             network,
             images,
             beta_c,
             beta_d,
-            jrvae.TrainingSettings(**settings["training"]),
+            training.TrainingSettings(**settings["training"]),
             seed,
             device=device,
             progress=command.progress_bar(len(beta_c), f"{args.model} {args.replicate}"),
+            checkpoint=checkpoint,
         )
-    except jrvae.TrainingDiverged as error:
+    except training.TrainingDiverged as error:
         data["status"] = f"failed: {error}"
     else:
         encoding = jrvae.encode(network, images)
@@ -79,6 +82,7 @@ def main(argv: list[str] | None = None) -> None:
     storage.write(
         args.output, data, kind="model", settings=settings, seconds=seconds, device=device
     )
+    checkpoint.remove()
     print(f"{args.output}: {data['status']} ({seconds:.0f} s)")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from zbo import families, trajectory_vae
+from zbo import families, perceptron, trajectory_vae
 from zbo.errors import InputError
 
 BOUNDS = (0.5, 20.0)
@@ -70,6 +70,28 @@ def test_the_loss_is_the_negative_elbo():
     reconstruction = -(decoded.log_prob(x) - constant).sum()
     kl = torch.distributions.kl_divergence(normal(mean, sd), normal(0.0, 1.0)).sum()
     assert history[0] == pytest.approx(((reconstruction + kl) / 6).item(), rel=1e-5)
+
+
+def test_the_gradient_is_autograds():
+    beta, _ = families.sample(["segments"], 6, 10, BOUNDS, seed=0)
+    model = trajectory_vae.TrajectoryVAE(10, BOUNDS, SETTINGS).double()
+    x = model._scaled(beta).double()
+    torch.manual_seed(3)
+    mean, sd = model(x)
+    z = mean + sd * torch.randn_like(mean)
+    kl = (mean.square() + sd.square() - 1).sum() / 2 - sd.log().sum()
+    loss = (model.decoder(z) - x).square().sum() / (2 * 0.3**2) + kl
+    (loss / len(x)).backward()
+    weights = perceptron.Flat(model)
+    gradient = weights.zeros()
+    layers, slopes = (
+        [flat.layers(model, n) for n in trajectory_vae.NETS] for flat in (weights, gradient)
+    )
+    torch.manual_seed(3)
+    found = trajectory_vae._loss_and_gradient(layers, slopes, x, 0.3)
+    assert found.item() == pytest.approx(loss.item(), rel=1e-9)
+    for name, p in model.named_parameters():
+        torch.testing.assert_close(gradient[name], p.grad, rtol=1e-9, atol=1e-9)
 
 
 def test_restored_from_weights_it_decodes_the_same(trained):

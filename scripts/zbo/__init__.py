@@ -7,12 +7,17 @@ storage          HDF5 files, whole or not at all, with their provenance
 config           one study's settings, checked against config/schema.yaml
 command          what every script does the same way
 image_sources    where images come from
+nanoparticles    simulated micrographs of clusters of gold spheres
 images           image sets in [0, 1], with labels where there are any
+perceptron       tanh layers with their gradient, weights in one tensor
 adam             the optimizer of both trainings
 families         trajectory functions
 trajectory_vae   trajectories to latent points and back; the feasible search space
+jrvae            the models: build, encode, decode
+network          a model as plain layers and its transform of the pixel grid
 decoder          the jrVAE decoder's likelihood and its gradient in one pass
-jrvae            the models and their training along a trajectory
+checkpoint       the state of a long training, kept until its output is written
+training         training along a trajectory, one model or several at once
 objective        what is maximized: structural similarity of the learned manifolds
 evaluation       one trial: train along a trajectory, score, say what failed
 surrogate        Gaussian process, acquisition, next candidates, when to stop

@@ -1,45 +1,41 @@
 """Adam without the two seconds that torch's class takes to start."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
 
 class Adam:
-    """torch.optim.Adam(fused=True) with its defaults, which are pyro.optim.Adam's, bit for bit.
+    """torch.optim.Adam(fused=True) with its defaults, which are pyro.optim.Adam's.
 
     The same fused kernel without the class around it, whose first step imports torch's compiler:
-    two seconds and a hundred megabytes in every trial's process.
+    two seconds and a hundred megabytes in every trial's process. Its count of steps is a tensor
+    beside the weights, so that a captured CUDA graph advances it.
 
     Args:
-        parameters: What to optimize; each must have a gradient at each step.
+        weights: What to optimize, one tensor.
         learning_rate: Step size.
+
+    Attributes:
+        mean, square, count: Moments of the gradient and steps taken; with the weights, all there
+            is to save.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], learning_rate: float):
-        self.parameters, self.learning_rate = list(parameters), learning_rate
-        self.means = [torch.zeros_like(p) for p in self.parameters]
-        self.squares = [torch.zeros_like(p) for p in self.parameters]
-        self.steps = [p.new_zeros((), dtype=torch.float32) for p in self.parameters]
-        self.clear()
-
-    def clear(self) -> None:
-        """Drop all gradients."""
-        for p in self.parameters:
-            p.grad = None
+    def __init__(self, weights: Tensor, learning_rate: float):
+        self.weights, self.learning_rate = weights, learning_rate
+        self.mean, self.square = torch.zeros_like(weights), torch.zeros_like(weights)
+        self.count = torch.zeros((), device=weights.device)
 
     @torch.no_grad()
-    def step(self) -> None:
-        """Take a step along the gradients, then drop them."""
-        torch._foreach_add_(self.steps, 1)
+    def step(self, gradient: Tensor) -> None:
+        """Take a step along the gradient, of the weights' shape."""
+        self.count += 1
         torch._fused_adam_(
-            self.parameters,
-            [p.grad for p in self.parameters],
-            self.means,
-            self.squares,
+            [self.weights],
+            [gradient],
+            [self.mean],
+            [self.square],
             [],  # largest squares, for the AMSGrad variant
-            self.steps,
+            [self.count],
             lr=self.learning_rate,
             beta1=0.9,
             beta2=0.999,
@@ -48,4 +44,3 @@ class Adam:
             amsgrad=False,
             maximize=False,
         )
-        self.clear()

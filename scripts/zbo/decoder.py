@@ -20,9 +20,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zbo import kernels
+from zbo import kernels, perceptron
+from zbo.network import Network, Transform
 
 _SLICE_ROWS = {"cpu": 1 << 13, "cuda": 1 << 20}  # decoder rows (pair x pixel) held at a time
+_RANGE_ROWS, _MOST_RANGES = 320, 32  # images x pixels a thread takes at least; pieces of a batch
 
 
 @dataclass(frozen=True)
@@ -30,50 +32,33 @@ class Reconstruction:
     """How well a batch is decoded.
 
     Args:
-        total: Σ_n Σ_k q(k|x_n) log p(x_n|z_n,k), differentiable scalar, nats.
-        log_likelihood: log p(x_n|z_n,k), shape (n, K), nats, detached; of the classes skipped,
-            what `reconstruct` charges for them.
+        log_likelihood: log p(x_n|z_n,k), shape (n, K), nats; of the classes skipped, what
+            `reconstruct` charges for them.
+        d_z: Gradient of -Σ_n Σ_k q(k|x_n) log p(x_n|z_n,k) at z, shape (n, coord + L).
         decoded: (image, class) pairs the decoder ran for.
     """
 
-    total: Tensor
     log_likelihood: Tensor
+    d_z: Tensor
     decoded: int | Tensor
 
 
-def coordinates(model, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Turn, scale and shift the pixel grid by the first latents (pyroVED, `coord.py`).
-
-    Args:
-        model: pyroVED model with at least one invariance.
-        z: All latents, shape (n, coord + L), those of the coordinates first.
-
-    Returns:
-        Pixel coordinates, shape (n, h * w, 2), and the remaining latents, shape (n, L).
-    """
-    grid = model.grid.to(z).expand(len(z), -1, -1)  # (n, P, 2)
-    shift = None
-    if "r" in model.invariances:
-        cos, sin = torch.cos(z[:, 0]), torch.sin(z[:, 0])
-        grid = grid @ torch.stack((cos, sin, -sin, cos), 1).view(-1, 2, 2)
-        z = z[:, 1:]
-    if "t" in model.invariances:
-        shift, z = (z[:, :2] * model.t_prior.to(z)).unsqueeze(1), z[:, 2:]
-    if "s" in model.invariances:
-        grid, z = grid * (1 + model.sc_prior.to(z) * z[:, 0]).view(-1, 1, 1), z[:, 1:]
-    return (grid if shift is None else grid + shift), z
-
-
 def reconstruct(
-    model,
+    network: Network,
+    gradient: Network,
+    transform: Transform | None,
     images: Tensor,
     z: Tensor,
     q: Tensor,
     sigma: float | None = None,
     threshold: float = 0.0,
     last: Tensor | None = None,
+    threads: int = 1,
 ) -> Reconstruction:
-    """Expected log-likelihood of a batch over its classes (Biswas et al. 2023, eq. 1, first term).
+    """Log-likelihood of a batch for its classes (Biswas et al. 2023, eq. 1, first term).
+
+    The gradient at the decoder's weights of -Σ q log p, the reconstruction's part of the loss, is
+    written to `gradient`; that at q is the log-likelihood returned, with the opposite sign.
 
     With `threshold` > 0 the decoder runs only for classes with q(k|x) above it and for the most
     probable class. A skipped class is charged, as a constant, the lowest of what it reached when
@@ -82,10 +67,13 @@ def reconstruct(
     keeps pushing q down as exact enumeration would: without it a class that fell below the
     threshold beside a single decoded one would cost no more than that one, and probability, hence
     a lower discrete KL term, could be hidden there for nothing. Only spatial decoders are pruned;
-    the plain one decodes whole images and is cheap.
+    the plain one decodes whole images and is cheap. On a GPU a skipped class is decoded and then
+    ignored: the same numbers, no time saved, and shapes that do not depend on the data.
 
     Args:
-        model: pyroVED jiVAE or iVAE.
+        network: Weights.
+        gradient: Where the decoder's go.
+        transform: Of the pixel grid; None for a plain decoder.
         images: Shape (n, h * w), in [0, 1].
         z: Sampled continuous latents, shape (n, coord + L).
         q: Class probabilities, shape (n, K); ones of shape (n, 1) for a model without classes.
@@ -93,53 +81,58 @@ def reconstruct(
         threshold: Probability at or below which a class is skipped; 0 decodes all.
         last: `log_likelihood` of these images when they were last seen, shape (n, K), infinite for
             classes to be decoded whatever their probability; None: nothing is known.
+        threads: CPU threads for compiled code; the numbers do not depend on it.
 
     Returns:
         The `Reconstruction`.
     """
-    classes = getattr(model, "discrete_dim", 0)
-    net = model.decoder
-    if model.coord == 0:
-        rows = z
-        if classes:
-            codes = torch.eye(classes, device=z.device, dtype=z.dtype).expand(len(z), -1, -1)
-            rows = torch.cat((z.unsqueeze(1).expand(-1, classes, -1), codes), -1)
-        out = net.out(net.fc_layers(rows)).view(*q.shape, -1)  # (n, K, P)
-        logp, _ = _pixels(out, images.unsqueeze(1), sigma)
-        return Reconstruction((q * logp).sum(), logp.detach(), q.numel())
-
-    coords, content = coordinates(model, z)
-    weight = net.coord_latent.fc_latent.weight  # (H, L + K)
-    latents = F.linear(content, weight[:, : content.shape[1]]).unsqueeze(1)  # (n, 1, H)
-    if classes:
-        latents = latents + weight[:, content.shape[1] :].T
+    content = z[:, transform.latents :] if transform else z
+    columns = content.shape[1]
+    latents = (content @ network.latents[:, :columns].T).unsqueeze(1)  # (n, 1, H)
+    if network.latents.shape[1] > columns:
+        latents = latents + network.latents[:, columns:].T  # (n, K, H)
     active = None
-    if threshold > 0 and q.shape[1] > 1:
-        active = (q > threshold).scatter_(1, q.argmax(1, keepdim=True), True)
-        if last is not None:
-            active |= last == torch.inf
-    linears = [net.coord_latent.fc_coord, *net.fc_layers[::2], net.out]
-    params = [p for layer in linears for p in (layer.weight, layer.bias)]
-    total, logp = _Spatial.apply(images, active, last, sigma, coords, latents, q, *params)
-    return Reconstruction(total, logp, q.numel() if active is None else active.sum())
-
-
-class _Spatial(torch.autograd.Function):
-    """Σ q log p and log p of the spatial decoder; its gradient is computed with its value."""
-
-    @staticmethod
-    def forward(ctx, images, active, last, sigma, coords, latents, q, *params):
-        logp, grads = decode_and_differentiate(images, active, sigma, coords, latents, q, params)
+    if transform is None:
+        logp, d_latents = _plain(network, gradient, images, latents, q, sigma)
+    else:
+        if threshold > 0 and q.shape[1] > 1:
+            active = (q > threshold).scatter_(1, q.argmax(1, keepdim=True), True)
+            if last is not None:
+                active |= last == torch.inf
+        turned, coords = transform.apply(z)
+        params = spatial_parameters(network)
+        logp, d_coords, d_latents, *d_params = decode_and_differentiate(
+            images, active, sigma, coords, latents, -q, params, threads
+        )
+        torch._foreach_copy_(spatial_parameters(gradient), d_params)
         if active is not None:
             worst = logp.masked_fill(~active, torch.inf).amin(1, keepdim=True)
             logp = torch.where(active, logp, worst if last is None else torch.minimum(worst, last))
-        ctx.mark_non_differentiable(logp)
-        ctx.save_for_backward(*grads[:2], logp, *grads[2:])
-        return (q * logp).sum(), logp
+    d_content = d_latents.sum(1)  # (n, H)
+    torch.mm(d_content.T, content, out=gradient.latents[:, :columns])
+    if network.latents.shape[1] > columns:
+        torch.sum(d_latents, 0, out=gradient.latents[:, columns:].T)
+    d_z = d_content @ network.latents[:, :columns]
+    if transform:
+        d_z = torch.cat((transform.backward(z, turned, d_coords), d_z), 1)
+    return Reconstruction(logp, d_z, q.numel() if active is None else active.sum())
 
-    @staticmethod
-    def backward(ctx, scale, _):
-        return None, None, None, None, *torch._foreach_mul(ctx.saved_tensors, scale)
+
+def spatial_parameters(network: Network) -> list[Tensor]:
+    """Coordinates' weights, then weight and bias of the layers after; the first bias is apart."""
+    return [network.coordinates, network.bias, *(t for layer in network.decoder for t in layer)]
+
+
+def _plain(network, gradient, images, latents, q, sigma):
+    """Decode whole images: log p, shape (n, K), and the gradient of -Σ q log p at `latents`."""
+    first = torch.tanh(latents + network.bias)  # (n, K, H)
+    values = perceptron.forward(network.decoder, first.flatten(0, 1))
+    logp, g = _pixels(values[-1].view(*q.shape, -1), images.unsqueeze(1), sigma)
+    d = (g * -q.unsqueeze(-1)).flatten(0, 1)
+    d = perceptron.backward(network.decoder, values, d, gradient.decoder, to_input=True)
+    d = perceptron.through_tanh(d.view_as(first), first)
+    torch.sum(d, (0, 1), out=gradient.bias)
+    return logp, d
 
 
 def _pixels(out: Tensor, images: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:
@@ -153,7 +146,7 @@ def _pixels(out: Tensor, images: Tensor, sigma: float | None) -> tuple[Tensor, T
     return logp, error / sigma * mean * (1 - mean)
 
 
-def decode_and_differentiate(images, active, sigma, coords, latents, q, params):
+def decode_and_differentiate(images, active, sigma, coords, latents, weight, params, threads=1):
     """Decode the active pairs and differentiate them in the same pass.
 
     Args:
@@ -162,33 +155,42 @@ def decode_and_differentiate(images, active, sigma, coords, latents, q, params):
         sigma: Standard deviation of the Gaussian decoder; None for Bernoulli.
         coords: Shape (n, P, 2).
         latents: Latent and class part of the first layer, shape (n, K, H).
-        q: Class probabilities, shape (n, K).
+        weight: Of each pair in the sum that is differentiated, shape (n, K).
         params: Weight and bias of coordinate layer, hidden layers and output.
+        threads: CPU threads for compiled code.
 
     Returns:
-        log p, shape (n, K), zero where not active, and the gradients of Σ q log p with respect to
-        coords, latents and each of params, q held fixed.
+        log p, shape (n, K), of no meaning where not active, and the gradients of Σ weight log p at
+        coords, latents (zero where not active) and each of params.
     """
-    if q.device.type == "cpu" and q.dtype == torch.float32 and len(params) == 8:
-        library = kernels.load()
-        if library is not None and not any(len(b) % library.zbo_panel() for b in params[1:-1:2]):
-            return _compiled(library, images, active, sigma, coords, latents, q, params)
-    return _with_torch(images, active, sigma, coords, latents, q, params)
+    if compiled_for(params):
+        return _compiled(images, active, sigma, coords, latents, weight, params, threads)
+    return _with_torch(images, active, sigma, coords, latents, weight, params)
 
 
-def _compiled(library, images, active, sigma, coords, latents, q, params):
-    """`decode_and_differentiate` in C; ranges of images go to as many threads as torch uses."""
-    wc, bc, w1, b1, w2, b2, w3, b3 = (p.detach().contiguous() for p in params)
+def compiled_for(params: list[Tensor]) -> bool:
+    """Tell whether there is compiled code for such layers; it needs float32 and even widths."""
+    like = params[0]
+    if like.device.type != "cpu" or like.dtype != torch.float32 or len(params) != 8:
+        return False
+    library = kernels.load()
+    return library is not None and not any(len(b) % library.zbo_panel() for b in params[1:-1:2])
+
+
+def _compiled(images, active, sigma, coords, latents, weight, params, threads=1):
+    """`decode_and_differentiate` in C; ranges of images go to threads."""
+    library = kernels.load()
+    wc, bc, w1, b1, w2, b2, w3, b3 = (p.contiguous() for p in params)
     wc_rows = wc.T.contiguous()
     panel = library.zbo_panel()
-    n, classes = q.shape
-    logp = torch.zeros_like(q)
-    images, coords, latents, q = (t.contiguous() for t in (images, coords, latents, q))
+    n, classes = weight.shape
+    logp = torch.zeros_like(weight)
+    images, coords, latents = (t.contiguous() for t in (images, coords, latents))
     active = None if active is None else active.contiguous()
     d_coords, d_latents = torch.empty_like(coords), torch.zeros_like(latents)
     packed = [_panels(w, panel) for w in (w1.T, w1, w2.T, w2)]
     tensors = {
-        **{"images": images, "coords": coords, "latents": latents, "q": q, "active": active},
+        **{"images": images, "coords": coords, "latents": latents, "q": weight, "active": active},
         **{"wc": wc_rows, "bc": bc, "b1": b1, "b2": b2, "w3": w3, "b3": b3},
         **{"w1_forward": packed[0], "w1_backward": packed[1]},
         **{"w2_forward": packed[2], "w2_backward": packed[3]},
@@ -203,9 +205,9 @@ def _compiled(library, images, active, sigma, coords, latents, q, params):
         sigma=sigma or 0.0,
         **{name: None if t is None else t.data_ptr() for name, t in tensors.items()},
     )
-    threads = torch.get_num_threads()
-    # Each range sums in a fixed order whichever thread takes it: results repeat bit for bit.
-    ranges = 1 if threads == 1 else min(n, 4 * threads)
+    # Each range sums in a fixed order whichever thread takes it, and the ranges do not depend on
+    # the threads: results repeat bit for bit for any number of them.
+    ranges = max(1, min(n, images.numel() // _RANGE_ROWS, _MOST_RANGES))
     sums = torch.zeros(ranges, library.zbo_sums(ctypes.byref(batch)))
 
     def work(i):
@@ -213,14 +215,15 @@ def _compiled(library, images, active, sigma, coords, latents, q, params):
         if library.zbo_decode(ctypes.byref(batch), begin, end, sums[i].data_ptr()):
             raise MemoryError("the decoder found no memory for its tiles")
 
-    if ranges == 1:
-        work(0)
+    if threads == 1 or ranges == 1:
+        for i in range(ranges):
+            work(i)
     else:
         list(_pool(threads).map(work, range(ranges)))
     shapes = (wc_rows, w1, b1, w2, b2, w3, b3)
     parts = sums.sum(0).split([t.numel() for t in shapes])
     d_wc, *rest = (part.view(t.shape) for part, t in zip(parts, shapes, strict=True))
-    return logp, [d_coords, d_latents, d_wc.T, d_latents.sum((0, 1)), *rest]
+    return logp, d_coords, d_latents, d_wc.T, d_latents.sum((0, 1)), *rest
 
 
 def _panels(w: Tensor, width: int) -> Tensor:
@@ -236,48 +239,52 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
 
 
-def _with_torch(images, active, sigma, coords, latents, q, params):
+def _with_torch(images, active, sigma, coords, latents, weight, params):
     """`decode_and_differentiate` in torch, slice by slice."""
-    n, classes = q.shape
+    if active is not None:
+        weight = torch.where(active, weight, 0)
+        if weight.device.type == "cpu":  # elsewhere a shape that depends on data is waited for
+            kept = active.sort(1, descending=True).indices[:, : active.sum(1).amax()]
+            index = kept.unsqueeze(-1).expand(-1, -1, latents.shape[-1])
+            some = latents.gather(1, index), weight.gather(1, kept)
+            logp, d_coords, d_latents, *rest = _with_torch(
+                images, None, sigma, coords, *some, params
+            )
+            logp = torch.zeros_like(weight).scatter_(1, kept, logp)
+            d_latents = torch.zeros_like(latents).scatter_(1, index, d_latents)
+            return logp, d_coords, d_latents, *rest
+    n, classes = weight.shape
     pixels = images.shape[1]
     weights, biases = params[0::2], params[1::2]
-    logp = torch.zeros_like(q)
-    d_coords, d_latents = torch.empty_like(coords), torch.zeros_like(latents)
+    logp = torch.zeros_like(weight)
+    d_coords, d_latents = torch.empty_like(coords), torch.empty_like(latents)
     d_weights = [torch.zeros_like(w) for w in weights]
     d_biases = [torch.zeros_like(b) for b in biases]
-    step = max(1, _SLICE_ROWS.get(q.device.type, 1 << 13) // (pixels * classes))
+    step = max(1, _SLICE_ROWS.get(weight.device.type, 1 << 13) // max(1, pixels * classes))
     for at in range(0, n, step):
         s = slice(at, at + step)
-        b = len(q[s])
-        if active is None:
-            image = torch.arange(b, device=q.device).repeat_interleave(classes)
-            label = torch.arange(classes, device=q.device).repeat(b)
-        else:
-            image, label = active[s].nonzero(as_tuple=True)
         first = torch.addmm(biases[0], coords[s].reshape(-1, 2), weights[0].T)
-        first = first.view(b, pixels, len(biases[0]))[image]  # (m, P, H)
-        hidden = [first.add_(latents[s][image, label].unsqueeze(1)).tanh_().flatten(0, 1)]
+        first = first.view(-1, 1, pixels, len(biases[0])) + latents[s].unsqueeze(2)  # (b, K, P, H)
+        hidden = [first.tanh_().flatten(0, 2)]
         for w, bias in zip(weights[1:-1], biases[1:-1], strict=True):
             hidden.append(torch.addmm(bias, hidden[-1], w.T).tanh_())
-        out = torch.mv(hidden[-1], weights[-1][0]).add_(biases[-1]).view(len(image), pixels)
-        logp_m, g = _pixels(out, images[s][image], sigma)
-        logp[s][image, label] = logp_m
+        out = torch.mv(hidden[-1], weights[-1][0]).add_(biases[-1]).view(*first.shape[:3])
+        logp[s], g = _pixels(out, images[s].unsqueeze(1), sigma)
 
-        g = (g * q[s][image, label].unsqueeze(1)).flatten()  # (m * P,)
+        g = (g * weight[s].unsqueeze(-1)).flatten()  # (b * K * P,)
         d_weights[-1][0].addmv_(hidden[-1].T, g)
         d_biases[-1].add_(g.sum())
         d = torch.outer(g, weights[-1][0])
         for layer in range(len(weights) - 2, 0, -1):
-            after, before = hidden[layer], hidden[layer - 1]
-            d = torch.addcmul(d, d * after, after, value=-1)  # through tanh
-            d_weights[layer].addmm_(d.T, before)
+            d = perceptron.through_tanh(d, hidden[layer])
+            d_weights[layer].addmm_(d.T, hidden[layer - 1])
             d_biases[layer].add_(d.sum(0))
             d = d @ weights[layer]
-        d = torch.addcmul(d, d * hidden[0], hidden[0], value=-1).view_as(first)
-        d_latents[s][image, label] = d.sum(1)
-        d_first = d.new_zeros(b, *d.shape[1:]).index_add_(0, image, d).flatten(0, 1)
-        d_coords[s] = (d_first @ weights[0]).view(b, pixels, 2)
+        d = perceptron.through_tanh(d, hidden[0]).view_as(first)
+        d_latents[s] = d.sum(2)
+        d_first = d.sum(1).flatten(0, 1)
+        d_coords[s] = (d_first @ weights[0]).view(-1, pixels, 2)
         d_weights[0].addmm_(d_first.T, coords[s].reshape(-1, 2))
         d_biases[0].add_(d_first.sum(0))
-    grads = [g for pair in zip(d_weights, d_biases, strict=True) for g in pair]
-    return logp, [d_coords, d_latents, *grads]
+    grads = (g for pair in zip(d_weights, d_biases, strict=True) for g in pair)
+    return logp, d_coords, d_latents, *grads

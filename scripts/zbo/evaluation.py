@@ -1,15 +1,17 @@
 """One trial: train along a trajectory, score the manifolds, say what failed."""
 
+import itertools
 import logging
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from zbo import jrvae, objective
+from zbo import jrvae, objective, training
+from zbo.checkpoint import Checkpoint
 from zbo.storage import DONE
 
 log = logging.getLogger(__name__)
@@ -45,11 +47,12 @@ def evaluate(
     beta_c: np.ndarray,
     beta_d: np.ndarray,
     model: jrvae.ModelSettings,
-    training: jrvae.TrainingSettings,
+    settings: training.TrainingSettings,
     scoring: objective.ObjectiveSettings,
     seeds: list[int],
     device: str = "cpu",
     progress: Callable[[int, float], None] | None = None,
+    checkpoints: Sequence[Checkpoint] = (),
 ) -> Trial:
     """Train a jrVAE along one trajectory and score its manifolds (table 2), once a seed.
 
@@ -60,41 +63,42 @@ def evaluate(
         beta_c: KL scale factor of the continuous latents at each cycle, shape (N,).
         beta_d: Of the discrete latent, shape (N,).
         model: What to build.
-        training: How to train it.
+        settings: How to train it.
         scoring: What to maximize.
-        seeds: One a replicate.
+        seeds: One a replicate; they train at once (see `training.run`).
         device: Of the training.
-        progress: Called after each cycle with its number, over all replicates, and loss.
+        progress: Called after each cycle with how many there were, over all replicates, and loss.
+        checkpoints: One a replicate, or none.
 
     Returns:
         Objective, its parts and the training's history.
     """
     objective.check(scoring, images.shape[1:])
     begin = time.perf_counter()
-    cycles = len(beta_c)
+    count = itertools.count()
+
+    def report(_: int, loss: float) -> None:
+        if progress:
+            progress(next(count), loss)
+
+    trainings = [
+        training.Training(
+            jrvae.build(model, seed), images, beta_c, beta_d, settings, seed, device, report, state
+        )
+        for seed, state in itertools.zip_longest(seeds, checkpoints)
+    ]
+    training.run(trainings)
     scores = np.full((len(seeds), 3), np.nan)
-    loss = np.full((len(seeds), cycles), np.nan)
     manifolds, status = None, DONE
-    for replicate, seed in enumerate(seeds):
-        network = jrvae.build(model, seed)
-
-        def report(cycle: int, value: float, done: int = replicate * cycles) -> None:
-            if progress:
-                progress(done + cycle, value)
-
-        try:
-            history = jrvae.train(
-                network, images, beta_c, beta_d, training, seed, device=device, progress=report
-            )
-        except jrvae.TrainingDiverged as error:
-            status = f"failed with seed {seed}: {error}"
+    for i, (seed, trained) in enumerate(zip(seeds, trainings, strict=True)):
+        if trained.diverged is not None:
+            status = f"failed with seed {seed}: {trained.diverged}"
             log.warning(status)
             break
-        loss[replicate] = history.loss
-        learned = jrvae.manifolds(network, scoring.grid)
+        learned = jrvae.manifolds(trained.model, scoring.grid)
         manifolds = learned if manifolds is None else manifolds
         found = objective.score(learned, scoring)
-        scores[replicate] = found.objective, found.l1, found.l2
+        scores[i] = found.objective, found.l1, found.l2
     if status == DONE and not np.isfinite(scores).all():
         status = f"failed: objective '{scoring.name}' is not finite"
     done = status == DONE
@@ -104,7 +108,7 @@ def evaluate(
         objective=float(scores[:, 0].mean()) if done else np.nan,
         variance=float(scores[:, 0].var(ddof=1) / len(seeds)) if repeated else np.nan,
         scores=scores,
-        loss=loss,
+        loss=np.stack([trained.history().loss for trained in trainings]),
         manifolds=manifolds,
         seeds=seeds,
         seconds=time.perf_counter() - begin,

@@ -1,16 +1,10 @@
-"""The models (jrVAE, rVAE, VAE) and their training along a trajectory of KL scale factors.
+"""The models (jrVAE, rVAE, VAE): what they are, encode and decode.
 
-pyroVED builds the networks, so its users can load our weights; the loss is that of its model and
-guide under Pyro's TraceEnum_ELBO (Trace_ELBO without classes), written out without tracing:
-
-    Σ_k q(k|x) (-log p(x|z,k)) + β_c KL(q(z|x) ‖ N(0, I)) + β_d KL(q(k|x) ‖ uniform)
-
-which is eq. 1 of Biswas et al. 2023, Mach. Learn.: Sci. Technol. 4 015011, "the paper" below.
+pyroVED builds the networks, so its users can load our weights. "The paper" is Biswas et al. 2023,
+Mach. Learn.: Sci. Technol. 4 015011.
 """
 
 import math
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,16 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from zbo.adam import Adam
-from zbo.decoder import reconstruct
 from zbo.errors import InputError
 from zbo.pyroved_import import pyroved
 
 _DECODE_ROWS = 1 << 17  # decoder rows (image x pixel) held at a time when no gradient is wanted
-
-
-class TrainingDiverged(ArithmeticError):
-    """The loss of a cycle is not finite; the message names the cycle and the loss."""
 
 
 @dataclass(frozen=True)
@@ -62,37 +50,6 @@ class ModelSettings:
             raise InputError(f"invariances must be among r, t, s, got {self.invariances}")
         if self.decoder not in ("bernoulli", "gaussian") or self.decoder_sigma <= 0:
             raise InputError("decoder must be bernoulli or gaussian, decoder_sigma above 0")
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """How `train` trains.
-
-    Args:
-        learning_rate: Adam's.
-        batch_size: Images a step.
-        prune_threshold: The decoder skips classes whose probability is at or below this; 0 runs
-            it for every class, as the paper does. See `decoder.reconstruct`.
-        sampled_kl: Estimate the continuous KL term from the one sample drawn, as pyroVED does,
-            instead of its closed form: the same in expectation, with more noise.
-    """
-
-    learning_rate: float = 1e-3
-    batch_size: int = 100
-    prune_threshold: float = 0.0
-    sampled_kl: bool = False
-
-
-@dataclass(frozen=True)
-class History:
-    """A training, cycle by cycle: means over images, each array of shape (N,), float64."""
-
-    loss: np.ndarray  # reconstruction + β_c kl_c + β_d kl_d, nats
-    reconstruction: np.ndarray  # -Σ_k q(k|x) log p(x|z,k), nats
-    kl_c: np.ndarray  # continuous KL term before scaling, nats
-    kl_d: np.ndarray  # discrete KL term before scaling, nats
-    active_classes: np.ndarray  # classes the decoder ran for, of K
-    seconds: float  # wall time of the whole training
 
 
 @dataclass(frozen=True)
@@ -173,123 +130,10 @@ def infer(model, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean, sd, mean.new_zeros(len(mean), 1)
 
 
-def batch_loss(
-    model,
-    images: Tensor,
-    noise: Tensor,
-    beta_c: float,
-    beta_d: float,
-    settings: TrainingSettings,
-    last: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Sum of eq. 1 of the paper over a batch, one sample of the continuous latents an image.
-
-    Args:
-        model: Built by `build`.
-        images: Shape (n, h * w), in [0, 1].
-        noise: Standard normal, shape (n, coord + L).
-        beta_c: Scale of the continuous KL term.
-        beta_d: Scale of the discrete KL term.
-        settings: How to train.
-        last: What this returned third when these images were last seen, for `decoder.reconstruct`.
-
-    Returns:
-        The loss, a differentiable scalar, nats; its parts, shape (5,): loss, reconstruction, KL
-        of z, KL of k, both unscaled, and decoder runs, all sums over the batch, detached; and
-        log p(x|z,k), shape (n, K), detached.
-    """
-    mean, sd, log_q = infer(model, images)
-    z = torch.addcmul(mean, sd, noise)
-    q = log_q.exp()
-    sigma = model.settings.decoder_sigma if model.settings.decoder == "gaussian" else None
-    decoded = reconstruct(model, images, z, q, sigma, settings.prune_threshold, last)
-    if settings.sampled_kl:
-        kl_c = 0.5 * (z.square() - noise.square()).sum() - sd.log().sum()
-    else:
-        kl_c = 0.5 * (mean.square() + sd.square() - 1).sum() - sd.log().sum()
-    kl_d = (q * (log_q + math.log(q.shape[1]))).sum()
-    loss = beta_c * kl_c + beta_d * kl_d - decoded.total
-    runs = torch.as_tensor(decoded.decoded, device=loss.device, dtype=loss.dtype)
-    parts = torch.stack((loss, -decoded.total, kl_c, kl_d, runs)).detach()
-    return loss, parts, decoded.log_likelihood
-
-
-def train(
-    model,
-    images,
-    beta_c,
-    beta_d,
-    settings: TrainingSettings,
-    seed: int,
-    device: str = "cpu",
-    progress: Callable[[int, float], None] | None = None,
-) -> History:
-    """Train a model in place, one cycle over the images for each pair of KL scale factors.
-
-    Shuffling and noise come from a generator of their own, on the CPU whatever the device, so
-    that neither depends on torch's global state or moves with the hardware.
-
-    Args:
-        model: Built by `build`; on the CPU again afterwards.
-        images: Shape (n, h, w), in [0, 1].
-        beta_c: Scale of the continuous KL term at each cycle, shape (N,).
-        beta_d: Scale of the discrete KL term at each cycle, shape (N,).
-        settings: How to train.
-        seed: Seed of shuffling and noise.
-        device: "cpu" or "cuda".
-        progress: Called with the cycle and its loss after each cycle.
-
-    Returns:
-        The `History`.
-
-    Raises:
-        InputError: If shapes do not fit, or an image leaves [0, 1].
-        TrainingDiverged: If a cycle's loss is not finite.
-    """
-    began = time.perf_counter()
-    beta_c, beta_d = (np.asarray(b, dtype=np.float64) for b in (beta_c, beta_d))
-    if beta_c.ndim != 1 or beta_c.shape != beta_d.shape:
-        raise InputError(f"beta_c and beta_d must be (N,), got {beta_c.shape} and {beta_d.shape}")
-    data = _flat(model, images).to(device)
-    if not (data.min() >= 0 and data.max() <= 1):
-        raise InputError("images must lie in [0, 1] and hold no NaN")
-    n = len(data)
-    _move(model, device)
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = Adam(model.parameters(), settings.learning_rate)
-    parts = np.empty((len(beta_c), 5))
-    likelihood = data.new_full((n, max(model.settings.classes, 1)), math.inf)  # not seen yet
-    try:
-        for cycle, (scale_c, scale_d) in enumerate(np.stack((beta_c, beta_d), 1).tolist()):
-            order = torch.randperm(n, generator=generator).to(device)
-            noise = torch.randn(n, model.z_dim, generator=generator).to(data)
-            sums = torch.zeros(5, dtype=torch.float64, device=device)
-            for at in range(0, n, settings.batch_size):
-                batch = order[at : at + settings.batch_size]
-                x, e = data[batch], noise[at : at + settings.batch_size]  # (b, h * w), (b, z)
-                loss, batch_parts, likelihood[batch] = batch_loss(
-                    model, x, e, scale_c, scale_d, settings, likelihood[batch]
-                )
-                loss.backward()
-                optimizer.step()
-                sums += batch_parts
-            parts[cycle] = sums.cpu().numpy() / n  # the cycle's only wait for the device
-            if not math.isfinite(parts[cycle, 0]):
-                raise TrainingDiverged(
-                    f"the loss of cycle {cycle} of {len(beta_c)} is {parts[cycle, 0]} "
-                    f"(beta_c {scale_c:g}, beta_d {scale_d:g}): lower the learning rate"
-                )
-            if progress is not None:
-                progress(cycle, float(parts[cycle, 0]))
-    finally:
-        _move(model, "cpu")
-    return History(*np.ascontiguousarray(parts.T), time.perf_counter() - began)
-
-
 @torch.no_grad()
 def encode(model, images, batch_size: int = 1000) -> Encoding:
     """Encode images of shape (n, h, w), in [0, 1], `batch_size` at a time."""
-    parts = [infer(model, batch) for batch in _flat(model, images).split(batch_size)]
+    parts = [infer(model, batch) for batch in flat_images(model, images).split(batch_size)]
     mean, sd, log_q = (torch.cat(p) for p in zip(*parts, strict=True))
     probabilities = log_q.exp()[:, : model.settings.classes]
     return Encoding(mean.numpy(), sd.numpy(), probabilities.numpy())
@@ -356,15 +200,8 @@ def load_weights(model, saved: dict[str, np.ndarray]):
     return model
 
 
-def _move(model, device: str) -> None:
-    """Move a model with the constants that pyroVED keeps outside its state."""
-    model.to(device)
-    for name in {"grid", "t_prior", "sc_prior"} & vars(model).keys():
-        setattr(model, name, getattr(model, name).to(device))
-
-
-def _flat(model, images) -> Tensor:
-    """Images as a tensor (n, h * w) of the weights' type, their shape checked."""
+def flat_images(model, images) -> Tensor:
+    """Check images of shape (n, h, w) and flatten them to (n, h * w), of the weights' type."""
     images = torch.as_tensor(images)
     if (
         images.ndim != 3

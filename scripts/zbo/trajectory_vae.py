@@ -15,11 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from zbo import perceptron
 from zbo.adam import Adam
 from zbo.errors import InputError
 from zbo.families import Bounds, by_path
 
 log = logging.getLogger(__name__)
+
+NETS = "encoder", "decoder"
 
 Constraint = Callable[[np.ndarray, Bounds, float], np.ndarray]
 
@@ -113,33 +116,51 @@ def train(
     Returns:
         The model and its loss a trajectory at each cycle, shape (cycles,).
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         model = TrajectoryVAE(beta.shape[1], bounds, settings)
         x = model._scaled(beta)
-        adam = Adam(model.parameters(), settings.learning_rate)
-        precision = 1 / (2 * settings.decoder_sigma**2)
+        weights = perceptron.Flat(model)
+        gradient = weights.zeros()
+        layers, slopes = ([flat.layers(model, n) for n in NETS] for flat in (weights, gradient))
+        adam = Adam(weights.values, settings.learning_rate)
         history = np.empty(settings.cycles)
         for cycle in range(settings.cycles):
             total = torch.zeros(())
             for batch in x[torch.randperm(len(x))].split(settings.batch_size):
-                mean, spread = model(batch)
-                z = mean + spread * torch.randn_like(mean)
-                missed = (model.decoder(z) - batch).square().sum() * precision
-                kl = (mean.square() + spread.square() - 1).sum() / 2 - spread.log().sum()
-                loss = missed + kl
-                (loss / len(batch)).backward()
-                adam.step()
-                total += loss.detach()
+                total += _loss_and_gradient(layers, slopes, batch, settings.decoder_sigma)
+                adam.step(gradient.values)
             history[cycle] = total.item() / len(x)
             if progress:
                 progress(cycle, history[cycle])
+        weights.store(model)
     if not np.isfinite(history[-1]):
         raise InputError(
             "trajectory_vae: training diverged; lower trajectory_vae.learning_rate "
             f"({settings.learning_rate:g}) or raise trajectory_vae.decoder_sigma"
         )
     return model, history
+
+
+def _loss_and_gradient(layers, slopes, batch: Tensor, sigma: float) -> Tensor:
+    """Negative ELBO of a batch, its sum; the gradient of its mean is written to `slopes`."""
+    (encoder, decoder), (d_encoder, d_decoder) = layers, slopes
+    encoded = perceptron.forward(encoder, batch)
+    mean, raw = encoded[-1].chunk(2, dim=-1)
+    spread = softplus(raw)
+    noise = torch.randn_like(mean)
+    decoded = perceptron.forward(decoder, torch.addcmul(mean, spread, noise))
+    missed = decoded[-1].sub_(batch)
+    share = 1 / len(batch)
+    weight = 1 / (2 * sigma**2)
+    loss = torch.dot(missed.view(-1), missed.view(-1)) * weight
+    loss += (mean.square() + spread.square() - 1).sum() / 2 - spread.log().sum()
+    missed *= 2 * weight * share
+    d = perceptron.backward(decoder, decoded, missed, d_decoder, to_input=True)
+    d_spread = d * noise + (spread - 1 / spread) * share
+    d = torch.cat((torch.add(d, mean, alpha=share), d_spread * torch.sigmoid(raw)), 1)
+    perceptron.backward(encoder, encoded, d, d_encoder)
+    return loss
 
 
 def restore(

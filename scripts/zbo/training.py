@@ -1,0 +1,448 @@
+"""Training of a model along a trajectory of KL scale factors, or of several at once.
+
+The loss is that of pyroVED's model and guide under Pyro's TraceEnum_ELBO (Trace_ELBO without
+classes), with its gradient written out:
+
+    Σ_k q(k|x) (-log p(x|z,k)) + β_c KL(q(z|x) ‖ N(0, I)) + β_d KL(q(k|x) ‖ uniform)
+
+which is eq. 1 of Biswas et al. 2023, Mach. Learn.: Sci. Technol. 4 015011.
+"""
+
+import logging
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from zbo import checkpoint as checkpoints
+from zbo import decoder, perceptron
+from zbo.adam import Adam
+from zbo.checkpoint import Checkpoint
+from zbo.errors import InputError
+from zbo.jrvae import flat_images
+from zbo.network import Network, Transform
+
+log = logging.getLogger(__name__)
+
+
+class TrainingDiverged(ArithmeticError):
+    """The loss of a cycle is not finite; the message names the cycle and the loss."""
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Section `training` of a study.
+
+    Args:
+        learning_rate: Adam's.
+        batch_size: Images a step.
+        prune_threshold: The decoder skips classes whose probability is at or below this; 0 runs
+            it for every class, as the paper does. See `decoder.reconstruct`.
+        tf32: Let a GPU round the factors of matrix products to TF32.
+        deterministic: Let a GPU use only algorithms that repeat bit for bit.
+        sampled_kl: Estimate the continuous KL term from the one sample drawn, as pyroVED does,
+            instead of its closed form: the same in expectation, with more noise.
+    """
+
+    learning_rate: float = 1e-3
+    batch_size: int = 100
+    prune_threshold: float = 0.0
+    tf32: bool = False
+    deterministic: bool = True
+    sampled_kl: bool = False
+
+
+@dataclass(frozen=True)
+class History:
+    """A training, cycle by cycle: means over images, each array of shape (N,), float64."""
+
+    loss: np.ndarray  # reconstruction + β_c kl_c + β_d kl_d, nats
+    reconstruction: np.ndarray  # -Σ_k q(k|x) log p(x|z,k), nats
+    kl_c: np.ndarray  # continuous KL term before scaling, nats
+    kl_d: np.ndarray  # discrete KL term before scaling, nats
+    active_classes: np.ndarray  # classes the decoder ran for, of K
+    seconds: float  # wall time of the whole training
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What the loss of a batch needs besides the batch.
+
+    Args:
+        network: Weights.
+        gradient: Where their gradient goes.
+        transform: Of the pixel grid; None for a plain decoder.
+        classes: Discrete classes K; 0 for none.
+        sigma: Standard deviation of a Gaussian decoder; None for Bernoulli.
+        settings: How to train.
+    """
+
+    network: Network
+    gradient: Network
+    transform: Transform | None
+    classes: int
+    sigma: float | None
+    settings: TrainingSettings
+
+    @staticmethod
+    def of(model, settings: TrainingSettings, device: str = "cpu") -> "Problem":
+        """Copy the weights of a model built by `jrvae.build`."""
+        network = Network.of(model, device)
+        chosen = model.settings
+        sigma = chosen.decoder_sigma if chosen.decoder == "gaussian" else None
+        transform = Transform.of(model, network.bias)
+        return Problem(network, network.gradient(model), transform, chosen.classes, sigma, settings)
+
+
+def loss_and_gradient(
+    problem: Problem,
+    images: Tensor,
+    noise: Tensor,
+    beta: Tensor,
+    last: Tensor | None = None,
+    threads: int = 1,
+) -> tuple[Tensor, Tensor]:
+    """Sum eq. 1 of the paper over a batch, one sample of the continuous latents an image.
+
+    The gradient of reconstruction + β_c kl_c + β_d kl_d is written to `problem.gradient`.
+
+    Args:
+        problem: Weights and settings.
+        images: Shape (n, h * w), in [0, 1].
+        noise: Standard normal, shape (n, coord + L).
+        beta: β_c and β_d, shape (2,).
+        last: What this returned second when these images were last seen, for
+            `decoder.reconstruct`.
+        threads: CPU threads for compiled code; the numbers do not depend on it.
+
+    Returns:
+        The loss's parts, sums over the batch, shape (4,): reconstruction, KL of z, KL of k, both
+        unscaled, nats, and decoder runs; and log p(x|z,k), shape (n, K).
+    """
+    network, settings = problem.network, problem.settings
+    beta_c, beta_d = beta[0], beta[1]
+    size = noise.shape[1]
+    values = perceptron.forward(network.encoder, images)
+    heads = values[-1]  # (n, 2 size + K)
+    mean, raw, logits = heads[:, :size], heads[:, size : 2 * size], heads[:, 2 * size :]
+    sd = F.softplus(raw)
+    z = torch.addcmul(mean, sd, noise)
+    log_q = F.log_softmax(logits, 1) if problem.classes else mean.new_zeros(len(mean), 1)
+    q = log_q.exp()
+    decoded = decoder.reconstruct(
+        network, problem.gradient, problem.transform, images, z, q, problem.sigma,
+        settings.prune_threshold, last, threads,
+    )  # fmt: skip
+    logp = decoded.log_likelihood
+
+    # d: gradients at what they are named for
+    penalty = log_q + math.log(q.shape[1])
+    if settings.sampled_kl:
+        kl_c = (z.square() - noise.square()) / 2 - sd.log()
+        d_mean = torch.addcmul(decoded.d_z, z, beta_c)
+        d_sd = d_mean * noise - beta_c / sd
+    else:
+        kl_c = torch.addcmul(sd.square() - 1, mean, mean) / 2 - sd.log()
+        d_mean = torch.addcmul(decoded.d_z, mean, beta_c)
+        d_sd = torch.addcmul(decoded.d_z * noise, sd - 1 / sd, beta_c)
+    d_heads = [d_mean, d_sd * torch.sigmoid(raw)]
+    if problem.classes:
+        d = q * torch.addcmul(-logp, penalty, beta_d)
+        d_heads.append(torch.addcmul(d, q, d.sum(1, keepdim=True), value=-1))  # through softmax
+    perceptron.backward(network.encoder, values, torch.cat(d_heads, 1), problem.gradient.encoder)
+    parts = torch.stack(((q * -logp).sum(), kl_c.sum(), (q * penalty).sum(), logp.new_zeros(())))
+    parts[3] = decoded.decoded
+    return parts, logp
+
+
+class Training:
+    """One model on its way along one trajectory, batch by batch.
+
+    Shuffling and noise come from a generator of its own, on the CPU whatever the device, so that
+    neither depends on torch's global state or moves with the hardware.
+
+    Args:
+        model: Built by `jrvae.build`; it gets its weights at the end.
+        images: Shape (n, h, w), in [0, 1].
+        beta_c: Scale of the continuous KL term at each cycle, shape (N,).
+        beta_d: Scale of the discrete KL term at each cycle, shape (N,).
+        settings: How to train.
+        seed: Seed of shuffling and noise.
+        device: "cpu" or "cuda".
+        progress: Called with the cycle and its loss after each cycle.
+        checkpoint: Where to keep the state, and to continue from it if there is one.
+
+    Attributes:
+        diverged: Why it ended before its time, or None.
+
+    Raises:
+        InputError: If shapes do not fit, or an image leaves [0, 1].
+    """
+
+    def __init__(
+        self,
+        model,
+        images,
+        beta_c,
+        beta_d,
+        settings: TrainingSettings,
+        seed: int,
+        device: str = "cpu",
+        progress: Callable[[int, float], None] | None = None,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        beta_c, beta_d = (np.asarray(b, dtype=np.float64) for b in (beta_c, beta_d))
+        if beta_c.ndim != 1 or beta_c.shape != beta_d.shape:
+            raise InputError(
+                f"beta_c and beta_d must be (N,), got {beta_c.shape} and {beta_d.shape}"
+            )
+        data = flat_images(model, images)
+        if not (data.min() >= 0 and data.max() <= 1):
+            raise InputError("images must lie in [0, 1] and hold no NaN")
+        if device == "cuda":  # read when the first matrix product is made
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        self.model, self.settings, self.progress = model, settings, progress
+        self.beta = np.stack((beta_c, beta_d), 1)
+        self.problem = Problem.of(model, settings, device)
+        self.threads, self.captured = 1, device == "cuda"
+        self.compiled = self.problem.transform is not None and decoder.compiled_for(
+            decoder.spatial_parameters(self.problem.network)
+        )
+        self.stream = torch.cuda.Stream() if device == "cuda" else None
+        self.graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
+        self.data = data.to(device)
+        # What a step reads and a captured step finds at the same place each time:
+        size = min(settings.batch_size, len(data))
+        self.batch = torch.zeros(size, dtype=torch.int64, device=device)
+        self.noise = self.data.new_zeros(size, model.z_dim)
+        self.beta_now = self.data.new_zeros(2)
+        # The state:
+        self.adam = Adam(self.problem.network.flat.values, settings.learning_rate)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.drawn_from = self.generator.get_state()
+        self.cycle, self.at, self.seconds = 0, 0, 0.0
+        self.sums = torch.zeros(4, dtype=torch.float64, device=device)
+        self.parts = np.full((len(self.beta), 4), np.nan)
+        self.likelihood = None
+        if settings.prune_threshold > 0 and self.problem.classes:  # infinite: not seen yet
+            self.likelihood = self.data.new_full((len(data), self.problem.classes), math.inf)
+        self.diverged: TrainingDiverged | None = None
+        self.checkpoint = checkpoint
+        if checkpoint is not None:
+            self.key = checkpoints.key(
+                data.numpy(), self.beta, settings, model.settings, seed,
+                self.problem.network.flat.values.cpu().numpy(),
+            )  # fmt: skip
+            if state := checkpoint.load(self.key):
+                self._restore(state)
+
+    @property
+    def done(self) -> bool:
+        """Whether all cycles are trained, or it diverged."""
+        return self.cycle == len(self.beta) or self.diverged is not None
+
+    def step(self) -> None:
+        """Train on one batch; save the state where it is time to.
+
+        Raises:
+            Interrupted: If a SIGTERM came, and there is a checkpoint to save to.
+        """
+        began = time.perf_counter()
+        if self.checkpoint is not None and self.checkpoint.due():
+            self.save()
+        with torch.no_grad(), torch.cuda.stream(self.stream) if self.stream else nullcontext():
+            if self.at == 0:
+                self.sums.zero_()
+                self._draw()
+            batch = slice(self.at, self.at + len(self.batch))
+            size = len(self.order[batch])
+            self.batch[:size].copy_(self.order[batch])
+            self.noise[:size].copy_(self.noises[batch])
+            self._run(size)
+            self.at += size
+            if self.at == len(self.data):
+                self._end_cycle()
+        self.seconds += time.perf_counter() - began
+
+    def finish(self) -> None:
+        """Train to the end."""
+        while not self.done:
+            self.step()
+
+    def history(self) -> History:
+        """What happened, cycle by cycle; NaN from where it diverged."""
+        reconstruction, kl_c, kl_d, runs = np.ascontiguousarray(self.parts.T)
+        loss = reconstruction + self.beta[:, 0] * kl_c + self.beta[:, 1] * kl_d
+        return History(loss, reconstruction, kl_c, kl_d, runs, self.seconds)
+
+    def save(self) -> None:
+        """Write the state to the checkpoint."""
+        likelihood = None if self.likelihood is None else self.likelihood.cpu().numpy()
+        self.checkpoint.save(
+            {
+                **{name: t.cpu().numpy() for name, t in self._tensors().items()},
+                "generator": self.drawn_from.numpy(),
+                "likelihood": likelihood,
+                "parts": self.parts,
+                "clock": np.array([self.cycle, self.at]),
+                "seconds": self.seconds,
+            },
+            self.key,
+        )
+
+    def _tensors(self) -> dict[str, Tensor]:
+        adam = self.adam
+        named = {"weights": adam.weights, "mean": adam.mean, "square": adam.square}
+        return named | {"count": adam.count, "sums": self.sums}
+
+    def _restore(self, state: dict[str, np.ndarray]) -> None:
+        for name, tensor in self._tensors().items():
+            tensor.copy_(torch.as_tensor(state[name]))
+        if self.likelihood is not None:
+            self.likelihood.copy_(torch.as_tensor(state["likelihood"]))
+        self.parts[:] = state["parts"]
+        self.cycle, self.at = state["clock"].tolist()
+        self.seconds = float(state["seconds"])
+        self.drawn_from = torch.as_tensor(state["generator"])
+        self.generator.set_state(self.drawn_from)
+        if self.at:
+            self._draw()
+        if self.done:
+            self.problem.network.flat.store(self.model)
+        log.info("%s: continues at cycle %d", self.checkpoint.path, self.cycle)
+        if self.progress is not None:
+            for cycle in range(self.cycle):
+                self.progress(cycle, float(self.history().loss[cycle]))
+
+    def _draw(self) -> None:
+        """Draw a cycle's order and noise."""
+        n = len(self.data)
+        order = torch.randperm(n, generator=self.generator)
+        noise = torch.randn(n, self.noise.shape[1], generator=self.generator)
+        self.order, self.noises = order.to(self.batch.device), noise.to(self.data)
+        self.beta_now.copy_(torch.as_tensor(self.beta[self.cycle]))
+
+    def _run(self, size: int) -> None:
+        """Train on the batch that was laid out, on a GPU by a captured graph.
+
+        The first batch of a size runs step by step, which lets the libraries set themselves up;
+        the second is captured.
+        """
+        if not self.captured or size not in self.graphs:
+            self.graphs[size] = None
+            self._train_batch(size)
+            return
+        if self.graphs[size] is None:
+            self.graphs[size] = torch.cuda.CUDAGraph()
+            with torch.cuda.graph(self.graphs[size], stream=self.stream):
+                self._train_batch(size)
+        self.graphs[size].replay()
+
+    def _train_batch(self, size: int) -> None:
+        batch, last = self.batch[:size], None
+        if self.likelihood is not None:
+            last = self.likelihood[batch]
+        parts, logp = loss_and_gradient(
+            self.problem, self.data[batch], self.noise[:size], self.beta_now, last, self.threads
+        )
+        if self.likelihood is not None:
+            self.likelihood.index_copy_(0, batch, logp)
+        self.adam.step(self.problem.gradient.flat.values)
+        self.sums += parts
+
+    def _end_cycle(self) -> None:
+        self.parts[self.cycle] = self.sums.cpu().numpy() / len(self.data)  # the only wait
+        loss = self.parts[self.cycle, :3] @ (1, *self.beta[self.cycle])
+        if not math.isfinite(loss):
+            beta_c, beta_d = self.beta[self.cycle]
+            self.diverged = TrainingDiverged(
+                f"the loss of cycle {self.cycle} of {len(self.beta)} is {loss} "
+                f"(beta_c {beta_c:g}, beta_d {beta_d:g}): lower the learning rate"
+            )
+            return
+        self.at = 0
+        self.cycle += 1
+        self.drawn_from = self.generator.get_state()
+        if self.progress is not None:
+            self.progress(self.cycle - 1, float(loss))
+        if self.done:
+            self.problem.network.flat.store(self.model)
+
+
+def train(*arguments, **options) -> History:
+    """Train a model in place, one cycle over the images for each pair of KL scale factors.
+
+    Takes what `Training` takes.
+
+    Raises:
+        InputError: If shapes do not fit, or an image leaves [0, 1].
+        TrainingDiverged: If a cycle's loss is not finite.
+    """
+    training = Training(*arguments, **options)
+    run([training])
+    if training.diverged is not None:
+        raise training.diverged
+    return training.history()
+
+
+def run(trainings: Sequence[Training]) -> None:
+    """Train several models to their ends at once; each gets the numbers it would get alone.
+
+    On the CPU as many are trained side by side as torch may use threads, where there is compiled
+    code for them; a GPU gets one batch of each in turn, in streams of their own.
+
+    Raises:
+        Interrupted: If a SIGTERM came; the states of those with a checkpoint are saved.
+    """
+    try:
+        with _surroundings(trainings) as threads:
+            if any(t.stream for t in trainings):
+                while waiting := [t for t in trainings if not t.done]:
+                    for training in waiting:
+                        training.step()
+                return
+            workers = min(threads, len(trainings)) if all(t.compiled for t in trainings) else 1
+            for training in trainings:
+                training.threads = 1 if workers == threads else threads
+            if workers == 1:
+                for training in trainings:
+                    training.finish()
+                return
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(Training.finish, trainings))
+    except checkpoints.Interrupted:
+        for training in trainings:
+            if training.checkpoint is not None and training.cycle + training.at:
+                training.save()
+        log.warning("interrupted; the state is saved, the next start continues from it")
+        raise
+
+
+@contextmanager
+def _surroundings(trainings: Sequence[Training]) -> Iterator[int]:
+    """Set torch's global switches for some trainings and put them back; gives the threads."""
+    threads = torch.get_num_threads()
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32, torch.are_deterministic_algorithms_enabled()
+    with ExitStack() as after:
+        if any(t.checkpoint is not None for t in trainings):
+            after.enter_context(checkpoints.interruptible())
+        if any(t.stream for t in trainings):
+            after.callback(setattr, matmul, "allow_tf32", before[0])
+            after.callback(torch.use_deterministic_algorithms, before[1])
+            matmul.allow_tf32 = any(t.settings.tf32 for t in trainings)
+            torch.use_deterministic_algorithms(all(t.settings.deterministic for t in trainings))
+        if all(t.compiled for t in trainings):
+            # What is left to torch is too small for threads; on one its numbers do not depend on
+            # how many there are.
+            after.callback(torch.set_num_threads, threads)
+            torch.set_num_threads(1)
+        yield threads
