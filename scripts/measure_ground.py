@@ -8,8 +8,9 @@ import time
 from dataclasses import asdict
 
 import numpy as np
+import torch
 
-from zbo import command, evaluation, ground, jrvae, objective, scores, storage
+from zbo import command, evaluation, ground, jrvae, objective, scores, storage, training
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -60,20 +61,24 @@ def _measure(settings: dict, images: dict, beta: np.ndarray, trajectory: int, re
     def look(cycle: int, _: float) -> None:
         if cycle + 1 not in when:
             return
-        learned = objective.score(jrvae.manifolds(network, scoring.grid), scoring)
+        manifolds = torch.as_tensor(jrvae.manifolds(network, scoring.grid))
         q = jrvae.encode(network, seen).probabilities
         judged = dict.fromkeys(ground.JUDGES, np.nan)
         if labels is not None:
             classes = jrvae.encode(network, everything).probabilities.argmax(1)
             judged = asdict(scores.label_scores(classes, labels))
-        values = {"l1": learned.l1, "l2": learned.l2, **ground.posterior_measures(q), **judged}
-        for key, value in values.items():
+        measures = {
+            "l1": objective.between_classes(manifolds, scoring),
+            "l2": objective.within_classes(manifolds, scoring),
+            **ground.posterior_measures(q),
+        }
+        for key, value in (measures | judged).items():
             found.setdefault(key, []).append(value)
 
     begin = time.perf_counter()
-    training = jrvae.TrainingSettings(**settings["training"])
+    schedule = training.TrainingSettings(**settings["training"])
     beta_d = np.full_like(beta, settings["trajectories"]["beta_d"])
-    history = jrvae.train(network, seen, beta, beta_d, training, seed, progress=look)
+    history = training.train(network, seen, beta, beta_d, schedule, seed, progress=look)
     at = np.array(when) - 1
     encoding = jrvae.encode(network, everything)
     return {

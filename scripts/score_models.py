@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zbo import command, scores, storage
+from zbo import command, objective, scores, storage
 from zbo.storage import DONE
 
 LABEL_SCORES = [field.name for field in fields(scores.LabelScores)]
@@ -18,17 +18,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--models", required=True, nargs="+", help="models/NAME-SEED.h5")
     parser.add_argument("--output", required=True, help="scores.csv")
     args = parser.parse_args(argv)
-    labels = storage.read(args.images, kind="images").get("labels")
-    columns = ["model", "replicate", "seed", "status", *LABEL_SCORES]
-    columns += ["objective", "l1", "l2", "loss", "seconds"]
-    rows = [_row(path, labels, args.settings["model"]["classes"]) for path in args.models]
+    images = storage.read(args.images, kind="images")
+    columns = ["model", "replicate", "seed", "status", *LABEL_SCORES, "rotation"]
+    columns += [*objective.PARTS, "loss", "seconds"]
+    rows = [_row(path, images, args.settings["model"]["classes"]) for path in args.models]
     with storage.whole(args.output) as beside, open(beside, "w", newline="") as file:
         table = csv.DictWriter(file, columns, restval="")
         table.writeheader()
         table.writerows(rows)
 
 
-def _row(path: str, labels: np.ndarray | None, classes: int) -> dict:
+def _row(path: str, images: dict[str, np.ndarray], classes: int) -> dict:
     model = storage.read(path, kind="model")
     name, _, replicate = Path(path).stem.rpartition("-")
     row = {
@@ -42,14 +42,17 @@ def _row(path: str, labels: np.ndarray | None, classes: int) -> dict:
         return row
     row["loss"] = f"{model['loss'][-1]:.4f}"
     if model["probabilities"].shape[1]:  # without classes there is nothing between them to score
-        for column, value in zip(("objective", "l1", "l2"), model["scores"], strict=True):
+        for column, value in zip(objective.PARTS, model["scores"], strict=True):
             row[column] = f"{value:.4f}"
-    if labels is not None:
+    if (labels := images.get("labels")) is not None:
         found = scores.classes_of(model["probabilities"], model["z_mean"], classes, seed=0)
         row |= {
             column: round(value, 4)
             for column, value in asdict(scores.label_scores(found, labels)).items()
         }
+        latents = model["z_mean"][:, -len(model["traversal"]) :]  # without the angle
+        rotation = scores.rotation_share(images["images"], latents, labels, found)
+        row["rotation"] = f"{rotation:.4f}"
     return row
 
 

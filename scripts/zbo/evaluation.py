@@ -1,5 +1,6 @@
 """One trial: train along a trajectory, score the manifolds, say what failed."""
 
+import dataclasses
 import itertools
 import logging
 import time
@@ -25,7 +26,7 @@ class Trial:
         status: "done", or why it failed.
         objective: Mean over the replicates, NaN if failed.
         variance: Of that mean, from the replicates' spread; NaN with fewer than two.
-        scores: Objective, ℓ1 and ℓ2 of each replicate, shape (replicates, 3).
+        scores: `objective.Score` of each replicate, shape (replicates, 4).
         loss: Of each replicate at each cycle, shape (replicates, N); NaN after a failure.
         manifolds: Of the first replicate, shape (K, B, B, h, w); None if it failed.
         seeds: Of each replicate.
@@ -88,17 +89,18 @@ def evaluate(
         for seed, state in itertools.zip_longest(seeds, checkpoints)
     ]
     training.run(trainings)
-    scores = np.full((len(seeds), 3), np.nan)
+    scores = np.full((len(seeds), len(objective.PARTS)), np.nan)
     manifolds, status = None, DONE
     for i, (seed, trained) in enumerate(zip(seeds, trainings, strict=True)):
         if trained.diverged is not None:
             status = f"failed with seed {seed}: {trained.diverged}"
             log.warning(status)
             break
-        learned = jrvae.manifolds(trained.model, scoring.grid)
-        manifolds = learned if manifolds is None else manifolds
-        found = objective.score(learned, scoring)
-        scores[i] = found.objective, found.l1, found.l2
+        encoding = jrvae.encode(trained.model, images)
+        learning = learned(trained.model, encoding, trained.history(), scoring.grid)
+        manifolds = learning.manifolds if manifolds is None else manifolds
+        found = objective.score(learning, scoring)
+        scores[i] = dataclasses.astuple(found)
     if status == DONE and not np.isfinite(scores).all():
         status = f"failed: objective '{scoring.name}' is not finite"
     done = status == DONE
@@ -112,6 +114,31 @@ def evaluate(
         manifolds=manifolds,
         seeds=seeds,
         seconds=time.perf_counter() - begin,
+    )
+
+
+def learned(
+    model, encoding: jrvae.Encoding, history: training.History, grid: int
+) -> objective.Learned:
+    """Gather what an objective may look at.
+
+    Args:
+        model: Trained.
+        encoding: Of the images it was trained on.
+        history: Of its training.
+        grid: B, images a side of a manifold.
+
+    Returns:
+        All that the training gave, without labels.
+    """
+    return objective.Learned(
+        manifolds=jrvae.manifolds(model, grid),
+        probabilities=encoding.probabilities,
+        z_mean=encoding.z_mean,
+        z_sd=encoding.z_sd,
+        reconstruction=float(history.reconstruction[-1]),
+        kl_c=float(history.kl_c[-1]),
+        kl_d=float(history.kl_d[-1]),
     )
 
 

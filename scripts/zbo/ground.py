@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from zbo.objective import entropy
+
 WHOLE_MODELS = ("manifolds", "probabilities", "z_mean", "z_sd")  # too large for the table
 JUDGES = ("accuracy", "ari", "nmi", "purity", "extracted")  # by labels: they judge, never guide
 
@@ -33,14 +35,10 @@ def posterior_measures(q: np.ndarray) -> dict[str, float]:
         Nats: `information`, mutual information of image and class, H(mean q) - mean H(q);
         `usage`, H(mean q); `ambiguity`, mean H(q). Shares: `confidence`, mean of the largest q.
     """
-    usage, ambiguity = _entropy(q.mean(0)), float(_entropy(q).mean())
+    usage, ambiguity = float(entropy(q.mean(0))), float(entropy(q).mean())
     return {
-        "information": float(usage) - ambiguity,
-        "usage": float(usage),
+        "information": usage - ambiguity,
+        "usage": usage,
         "ambiguity": ambiguity,
         "confidence": float(q.max(1).mean()),
     }
-
-
-def _entropy(q: np.ndarray) -> np.ndarray:
-    return -(q * np.log(np.maximum(q, 1e-30))).sum(-1)

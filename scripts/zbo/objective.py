@@ -6,7 +6,7 @@ named in the study file by import path (`my_module:my_objective`).
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -63,6 +63,9 @@ class Score:
     l1: float
     l2: float
     information: float
+
+
+PARTS = tuple(item.name for item in fields(Score))
 
 
 def score(learned: Learned, settings: ObjectiveSettings) -> Score:

@@ -149,9 +149,7 @@ def bayesian(replicates: int = 1, recommend: str = "mean", fits: int = 1, **chan
                 count += replicates
                 if values.max() > best:
                     best, keep = values.max(), found[int(values.argmax())][1]
-            chosen = (
-                optimizer.best_estimated if recommend == "mean" else optimizer.best_evaluated
-            )
+            chosen = optimizer.best_estimated if recommend == "mean" else optimizer.best_evaluated
             yield count, int(points[chosen]), keep
 
     return search
