@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     names = [name for name in blocks[0] if name not in ground.WHOLE_MODELS]
     table = {name: np.concatenate([block[name] for block in blocks]) for name in names}
     order = np.lexsort((table["repeat"], table["trajectory"]))
-    made = storage.facts(args.blocks[0], kind="ground")
+    made = [storage.facts(path, kind="ground") for path in args.blocks]
     storage.write(
         args.output,
         {
@@ -27,8 +27,8 @@ def main(argv: list[str] | None = None) -> None:
             **{f"rows/{name}": values[order] for name, values in table.items()},
         },
         kind="ground table",
-        settings=made["settings"],
-        code=made["commit"],
+        settings=made[0]["settings"],
+        code=sorted({of_block["commit"] for of_block in made}),
     )
 
 

@@ -86,7 +86,7 @@ class Replay:
         self._drawn = np.zeros(len(ground.z), dtype=int)
 
     def train(self, trajectory: int) -> tuple[float, tuple[int, int]]:
-        """Draw a seed's objective, each seed once before any twice, and say which training it is."""
+        """Draw a seed, each once before any twice: its objective, and which training it is."""
         seeds = self._seen[trajectory]
         repeat = seeds[self._drawn[trajectory] % len(seeds)]
         self._drawn[trajectory] += 1
