@@ -37,6 +37,13 @@ def notebook(**form):
     return opened
 
 
+def until(opened, text):
+    """The notebook as far as the cell that holds a text."""
+    last = next(i for i, cell in enumerate(opened.cells) if text in cell.source)
+    opened.cells = opened.cells[: last + 1]
+    return opened
+
+
 def execute(opened, folder, **environment):
     """Run all its cells in a folder; gives what they printed."""
     client = NotebookClient(opened, timeout=500, resources={"metadata": {"path": str(folder)}})
@@ -82,6 +89,8 @@ def test_a_study_goes_to_the_drive_and_the_next_session_goes_on(installed, colab
     shutil.rmtree(folder)  # a session that ended leaves its Drive alone
     opened = notebook(**form)
     again = installed("second")
+    for script in again.glob("scripts/**/*.py"):
+        os.utime(script)  # a clone's files are newer than the results
     said = execute(opened, again / "profiles/colab", **colab, TEST_DRIVE=str(drive))
     assert "Nothing to be done" in said
     assert written(results) == before
@@ -89,7 +98,7 @@ def test_a_study_goes_to_the_drive_and_the_next_session_goes_on(installed, colab
     # The new session knows which settings made the files of the one before.
     changed = snakemake_command("-n", change="training.batch_size=40")
     done = subprocess.run(changed, cwd=again, env=environment(), capture_output=True, text=True)
-    assert "evaluate" in done.stdout, done.stdout + done.stderr
+    assert "evaluate" in done.stdout + done.stderr
 
 
 def test_without_a_checkout_it_clones_one(tmp_path):
@@ -99,12 +108,27 @@ def test_without_a_checkout_it_clones_one(tmp_path):
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org", "-C", str(source)]
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         subprocess.run([*git, *arguments], check=True)
-    opened = notebook(repository=source)
-    ends = next(i for i, cell in enumerate(opened.cells) if "!git clone" in cell.source)
-    opened.cells = opened.cells[: ends + 1]
+    opened = until(notebook(repository=source), "!git clone")
     (tmp_path / "content").mkdir()
     assert f"Working in {tmp_path / 'content/zbo'}" in execute(opened, tmp_path / "content")
     assert (tmp_path / "content/zbo/Snakefile").exists()
+
+
+@pytest.mark.parametrize(
+    ("driver", "build"),
+    [("550.54.15", "cu129"), ("580.95.05", "cu130"), ("NVIDIA-SMI has failed", "cpu")],
+)
+def test_the_build_of_torch_suits_the_driver(tmp_path, driver, build):
+    (tmp_path / "Snakefile").touch()
+    (tmp_path / "envs").mkdir()
+    (tmp_path / "envs/requirements.in").write_text("numpy\ntorch==1.2.3\n")
+    made = ".venv/installed:\n\t@echo install $(TORCH) from $(PIP_EXTRA_INDEX_URL)\n"
+    (tmp_path / "Makefile").write_text(made)
+    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho {driver}\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    opened = until(notebook(), "make .venv/installed")
+    said = execute(opened, tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}")
+    assert f"install torch==1.2.3+{build} from https://download.pytorch.org/whl/{build}" in said
 
 
 @pytest.mark.parametrize(
