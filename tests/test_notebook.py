@@ -46,7 +46,7 @@ def until(opened, text):
 
 def execute(opened, folder, **environment):
     """Run all its cells in a folder; gives what they printed."""
-    client = NotebookClient(opened, timeout=500, resources={"metadata": {"path": str(folder)}})
+    client = NotebookClient(opened, timeout=1500, resources={"metadata": {"path": str(folder)}})
     client.execute(env=os.environ | environment)
     outputs = [output for cell in opened.cells for output in cell.get("outputs", [])]
     return "".join(output.text for output in outputs if output.output_type == "stream")
@@ -71,6 +71,7 @@ def colab(tmp_path):
     return {"PYTHONPATH": str(tmp_path / "colab"), "MPLBACKEND": "module://no_such_backend"}
 
 
+@pytest.mark.timeout(1800)
 def test_a_study_goes_to_the_drive_and_the_next_session_goes_on(installed, colab, tmp_path):
     drive = tmp_path / "drive"
     form = {"study": "test", "folder": drive / "MyDrive/zbo"}

@@ -44,6 +44,7 @@ def folder(installed):
     return clone
 
 
+@pytest.mark.timeout(1800)
 def test_from_a_folder_of_tiffs_to_a_report(folder):
     done = subprocess.run(
         ["make", "run", "STUDY=mine", f"SET={REDUCED}"], cwd=folder, capture_output=True, text=True
