@@ -116,23 +116,6 @@ def test_without_a_checkout_it_clones_one(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("driver", "build"),
-    [("550.54.15", "cu129"), ("580.95.05", "cu130"), ("NVIDIA-SMI has failed", "cpu")],
-)
-def test_the_build_of_torch_suits_the_driver(tmp_path, driver, build):
-    (tmp_path / "Snakefile").touch()
-    (tmp_path / "envs").mkdir()
-    (tmp_path / "envs/requirements.in").write_text("numpy\ntorch==1.2.3\n")
-    made = ".venv/installed:\n\t@echo install $(TORCH) from $(PIP_EXTRA_INDEX_URL)\n"
-    (tmp_path / "Makefile").write_text(made)
-    (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\necho {driver}\n")
-    (tmp_path / "nvidia-smi").chmod(0o755)
-    opened = until(notebook(), "make .venv/installed")
-    said = execute(opened, tmp_path, PATH=f"{tmp_path}:{os.environ['PATH']}")
-    assert f"install torch==1.2.3+{build} from https://download.pytorch.org/whl/{build}" in said
-
-
-@pytest.mark.parametrize(
     ("address", "advice"), [("", "repository: fill in"), ("/no/such/place", "could not be cloned")]
 )
 def test_a_missing_or_wrong_address_is_named(tmp_path, address, advice):
