@@ -1,6 +1,7 @@
 """What several test files need."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,28 @@ def checkout(tmp_path):
     for name in ("Snakefile", "rules", "scripts", "config", "profiles", "tests"):
         (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Make a clone in a folder, ready for `make run`: its `.venv` is what runs the tests."""
+    monkeypatch.delenv("MAKEFLAGS", raising=False)  # those of `make test`
+
+    def clone(name="zbo"):
+        folder = tmp_path / name
+        for part in ("Snakefile", "Makefile"):
+            folder.mkdir(exist_ok=True)
+            shutil.copy(ROOT / part, folder)
+        for part in ("rules", "scripts", "config", "profiles", "envs"):
+            shutil.copytree(ROOT / part, folder / part)
+        (folder / ".venv").mkdir()
+        for part in Path(sys.prefix).iterdir():
+            (folder / ".venv" / part.name).symlink_to(part)
+        (folder / ".venv/installed").unlink(missing_ok=True)
+        (folder / ".venv/installed").touch()  # after the lock: nothing is to be installed
+        return folder
+
+    return clone
 
 
 @pytest.fixture
