@@ -68,6 +68,7 @@ STAGES = {
     ],
     "optimum": ["search.stop_threshold", "search.stop_patience"],
     "scores": ["model.classes"],
+    "replay": ["seed"],
     "ground_design": [
         "seed",
         "trajectories.bounds",

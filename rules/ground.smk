@@ -1,5 +1,6 @@
 # The measuring ground: thousands of trainings, once, on which searches and objectives are compared
-# by replay. Needs images.h5, space.h5 and trajectory_vae.h5; makes ground/*.h5 and ground.h5.
+# by replay. Needs images.h5, space.h5 and trajectory_vae.h5; makes ground/*.h5, ground.h5,
+# objectives.csv and searches-{objective}.csv.
 
 
 rule ground_design:
@@ -63,5 +64,46 @@ rule ground:
             --settings '{{}}' \
             --design {input.design:q} \
             --blocks {input.blocks:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule objectives:
+    """Ask the ground how well each objective ranks models as their labels do."""
+    input:
+        ground="results/{study}/ground.h5",
+        script="scripts/rank_objectives.py",
+    output:
+        "results/{study}/objectives.csv",
+    log:
+        "logs/{study}/objectives.log",
+    params:
+        settings=settings_for("replay"),
+    shell:
+        """
+        python {input.script:q} \
+            --settings {params.settings:q} \
+            --ground {input.ground:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule searches:
+    """Replay searches on the ground at equal cost, for one objective."""
+    input:
+        ground="results/{study}/ground.h5",
+        script="scripts/compare_searches.py",
+    output:
+        "results/{study}/searches-{objective}.csv",
+    log:
+        "logs/{study}/searches-{objective}.log",
+    params:
+        settings=settings_for("replay"),
+    shell:
+        """
+        python {input.script:q} \
+            --settings {params.settings:q} \
+            --ground {input.ground:q} \
+            --objective {wildcards.objective:q} \
             --output {output:q} >{log:q} 2>&1
         """

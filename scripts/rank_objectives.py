@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         for way, correlate in WAYS.items():
             draws = rng.integers(0, len(judge), (args.resamples, len(judge)))
             resampled = [correlate(objective[draw], judge[draw]) for draw in draws]
-            low, high = np.nanquantile(resampled, [0.05, 0.95])
+            low, high = np.quantile(resampled, [0.05, 0.95])
             row |= {way: f"{correlate(objective, judge):.3f}"}
             row |= {f"{way}_low": f"{low:.3f}", f"{way}_high": f"{high:.3f}"}
         rows.append(row)
@@ -57,10 +57,9 @@ def _over_seeds(objective: np.ndarray, judge: np.ndarray) -> float:
         if known.sum() > 1:
             ranks = np.stack([rankdata(x[known]), rankdata(y[known])])
             pairs.append((ranks - ranks.mean(1, keepdims=True)) / known.sum())
-    if not pairs:
-        return np.nan
-    x, y = np.concatenate(pairs, axis=1)
-    return float((x * y).sum() / np.sqrt((x**2).sum() * (y**2).sum()))
+    x, y = np.concatenate(pairs, axis=1) if pairs else np.zeros((2, 0))
+    scale = np.sqrt((x**2).sum() * (y**2).sum())
+    return float((x * y).sum() / scale) if scale else np.nan
 
 
 WAYS = {

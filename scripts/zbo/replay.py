@@ -6,15 +6,26 @@ that a lucky seed it has found does not judge itself. Half and order are drawn a
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from zbo import optimize, storage
 from zbo.optimize import Optimizer
 
-# Where a search stands after so many trainings: the trajectory it would recommend, the training
-# whose model it would keep.
-Standing = tuple[int, int, tuple[int, int]]
+
+class Standing(NamedTuple):
+    """Where a search stands after so many trainings.
+
+    Attributes:
+        trainings: What it has cost so far.
+        trajectory: What it would recommend.
+        training: (trajectory, repeat) whose model it would keep.
+    """
+
+    trainings: int
+    trajectory: int
+    training: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -102,57 +113,75 @@ Search = Callable[[Replay, int], Iterator[Standing]]
 
 def random_search(replay: Replay, budget: int) -> Iterator[Standing]:
     """Train random points of the space, one seed each; recommend the best seen."""
-    best = -np.inf
     points = replay.rng.permutation(np.flatnonzero(~replay.ground.constant))
+    best = _Best()
     for count, point in enumerate(points[:budget], start=1):
-        value, training = replay.train(point)
-        if value > best:
-            best, keep = value, training
-        yield count, keep[0], keep
+        best.see(*replay.train(point))
+        yield Standing(count, best.training[0], best.training)
 
 
-def lottery(level: Callable[[Replay], int]) -> Search:
-    """Train seed after seed at one constant β; recommend it, keep the best model."""
+def lottery(value: float | None = None) -> Search:
+    """Train seed after seed at one constant β; recommend it, keep the best model.
+
+    Args:
+        value: That constant (the nearest measured); None: the one whose mean objective is highest,
+            which a person who has to find it does not know, so the rival is a strong one.
+    """
 
     def search(replay: Replay, budget: int) -> Iterator[Standing]:
-        trajectory, best = level(replay), -np.inf
-        for count in range(1, min(budget, len(replay._seen[trajectory])) + 1):
-            value, training = replay.train(trajectory)
-            if value > best:
-                best, keep = value, training
-            yield count, trajectory, keep
+        ground = replay.ground
+        constants = np.flatnonzero(ground.constant)
+        if value is None:
+            chosen = constants[np.nanmean(replay.objective[constants], 1).argmax()]
+        else:
+            chosen = constants[np.abs(np.log(ground.beta[constants, 0] / value)).argmin()]
+        best = _Best()
+        # Nothing is chosen but a seed, and a seed is judged by its own model: no half is kept back.
+        for count, repeat in enumerate(replay.rng.permutation(ground.repeats[chosen])[:budget], 1):
+            best.see(float(replay.objective[chosen, repeat]), (int(chosen), int(repeat)))
+            yield Standing(count, int(chosen), best.training)
 
     return search
 
 
-def bayesian(replicates: int = 1, recommend: str = "mean", fits: int = 1, **changes) -> Search:
+def bayesian(replicates: int = 1, recommend: str = "mean", **changes) -> Search:
     """Run `zbo.optimize.Optimizer` over the ground's points.
 
     Args:
         replicates: Trainings of each point it asks for.
         recommend: "mean", the highest posterior mean, or "lucky", the best point seen.
-        fits: Standings are given once every so many proposals; a fit costs most of a replay.
         **changes: Of `optimize.Settings`.
     """
 
     def search(replay: Replay, budget: int) -> Iterator[Standing]:
         points = np.flatnonzero(~replay.ground.constant)
-        settings = optimize.Settings(**{"initial": 10, "iterations": budget} | changes)
+        settings = optimize.Settings(
+            **{"initial": 10, "iterations": budget, "stop_threshold": 0} | changes
+        )
         optimizer = Optimizer(replay.ground.z[points], settings, int(replay.rng.integers(2**31)))
-        best, count = -np.inf, 0
+        best, count = _Best(), 0
         while count < budget:
             for index in optimizer.ask():
                 found = [replay.train(points[index]) for _ in range(replicates)]
                 values = np.array([value for value, _ in found])
-                spread = values.var(ddof=1) / replicates if replicates > 1 else np.nan
-                optimizer.tell(index, values.mean(), spread)
+                variance = values.var(ddof=1) / replicates if replicates > 1 else np.nan
+                optimizer.tell(index, values.mean(), variance)
                 count += replicates
-                if values.max() > best:
-                    best, keep = values.max(), found[int(values.argmax())][1]
+                for one in found:
+                    best.see(*one)
             chosen = optimizer.best_estimated if recommend == "mean" else optimizer.best_evaluated
-            yield count, int(points[chosen]), keep
+            yield Standing(count, int(points[chosen]), best.training)
 
     return search
+
+
+class _Best:
+    def __init__(self) -> None:
+        self.value, self.training = -np.inf, (-1, -1)
+
+    def see(self, value: float, training: tuple[int, int]) -> None:
+        if value > self.value:
+            self.value, self.training = value, training
 
 
 def objectives(ground: Ground, look: int = -1) -> dict[str, np.ndarray]:

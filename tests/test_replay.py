@@ -1,0 +1,115 @@
+"""Replayed searches: the table they read, which seeds they see, who judges them, what they cost."""
+
+import csv
+
+import numpy as np
+import pytest
+
+import compare_searches
+import rank_objectives
+from zbo import ground, replay, storage
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A ground whose accuracy peaks at z = 0, with l1 its noisy sight of it."""
+    rng = np.random.default_rng(0)
+    z = np.concatenate([rng.uniform(-1, 1, (60, 2)), [[2, 2], [3, 3]]])
+    repeats = np.array([4] * 60 + [10, 10])
+    pairs = np.array(ground.rows(repeats))
+    accuracy = 1 - np.square(z).sum(1)[pairs[:, 0]]
+    noise = rng.normal(0, 0.1, (len(pairs), 5))
+    path = tmp_path / "ground.h5"
+    rows = {
+        "trajectory": pairs[:, 0],
+        "repeat": pairs[:, 1],
+        "seed": np.arange(len(pairs)),
+        "seconds": np.ones(len(pairs)),
+        "accuracy": np.repeat(accuracy[:, None], 5, 1),
+        "l1": accuracy[:, None] + noise,
+    }
+    for name in ("l2", "information", "usage", "confidence", "reconstruction", "kl_c", "kl_d"):
+        rows[name] = rng.normal(size=(len(pairs), 5))
+    storage.write(
+        path,
+        {
+            "z": z,
+            "beta": np.repeat(np.linspace(0.1, 2, 62)[:, None], 7, 1),
+            "constant": np.arange(62) >= 60,
+            "cycles": np.arange(1, 6),
+            **{f"rows/{name}": values for name, values in rows.items()},
+        },
+        kind="ground table",
+    )
+    return path
+
+
+def test_rows_take_each_trajectory_once_before_any_twice():
+    assert ground.rows(np.array([1, 3, 2])) == [(0, 0), (1, 0), (2, 0), (1, 1), (2, 1), (1, 2)]
+
+
+def test_fifths_end_with_the_last_cycle():
+    assert ground.checkpoints(50) == [10, 20, 30, 40, 50]
+    assert ground.checkpoints(4)[-1] == 4
+
+
+def test_what_judges_was_not_seen(table):
+    loaded = replay.load(table)
+    numbered = np.arange(62 * 10, dtype=float).reshape(62, 10)  # each training its own number
+    one = replay.Replay(loaded, numbered, np.random.default_rng(1))
+    seen = {one.train(7)[1][1] for _ in range(9)}
+    assert len(seen) == 2
+    unseen = set(range(4)) - seen
+    assert one.judge(numbered, 7) == np.mean([numbered[7, r] for r in unseen])
+
+
+@pytest.mark.parametrize(
+    "search", [replay.random_search, replay.lottery(), replay.bayesian(initial=4)]
+)
+def test_a_search_costs_what_it_says(table, search):
+    loaded = replay.load(table)
+    objective = replay.objectives(loaded)["l1"]
+    one = replay.Replay(loaded, objective, np.random.default_rng(0))
+    standings = list(search(one, 8))
+    assert [s.trainings for s in standings][-1] == 8
+    assert np.isfinite([objective[s.training] for s in standings]).all()
+
+
+def test_a_lottery_keeps_its_luckiest_seed(table):
+    loaded = replay.load(table)
+    objective = replay.objectives(loaded)["l1"]
+    one = replay.Replay(loaded, objective, np.random.default_rng(0))
+    last = list(replay.lottery(2.0)(one, 10))[-1]
+    assert last.trajectory == 61  # the constant nearest to 2
+    assert objective[last.training] == np.nanmax(objective[61])
+
+
+def test_searching_beats_chance_where_there_is_something_to_find(table, tmp_path):
+    out = tmp_path / "searches.csv"
+    arguments = f"--settings digits --ground {table} --budget 20 --replays 6 --output {out}"
+    compare_searches.main([*arguments.split(), "--searches", "random", "zBO"])
+    rows = [row for row in csv.DictReader(out.open()) if row["trainings"] == "20"]
+    found = {row["search"]: float(row["recommended"]) for row in rows}
+    assert found["zBO"] > found["random"]
+
+
+def test_ranks_of_an_objective_that_sees_the_truth(table, tmp_path):
+    out = tmp_path / "objectives.csv"
+    arguments = f"--settings digits --ground {table} --resamples 20 --output {out}"
+    rank_objectives.main(arguments.split())
+    rows = {row["objective"]: row for row in csv.DictReader(out.open())}
+    assert float(rows["l1"]["over_trainings"]) > 0.9
+    assert abs(float(rows["usage"]["over_trainings"])) < 0.3
+    low, high = (float(rows["l1"][f"over_trainings_{end}"]) for end in ("low", "high"))
+    assert low <= float(rows["l1"]["over_trainings"]) <= high
+
+
+def test_the_workflow_measures_a_ground_and_ranks_on_it(snakemake, checkout):
+    small = "ground.points=2 ground.seeds=2 ground.constants=1 ground.constant_seeds=1"
+    snakemake("results/test/objectives.csv", set=f"{small} ground.block=3")
+    loaded = replay.load(checkout / "results/test/ground.h5")
+    assert loaded.repeats.tolist() == [2, 2, 1]
+    accuracy, information = (loaded.measures[name] for name in ("accuracy", "information"))
+    assert accuracy.shape == (3, 2, 5)
+    assert np.isfinite(accuracy).sum() == 5 * 5
+    assert np.nanmax(information) <= np.log(3)
