@@ -106,7 +106,7 @@ def test_ranks_of_an_objective_that_sees_the_truth(table, tmp_path):
 
 def test_the_workflow_measures_a_ground_and_ranks_on_it(snakemake, checkout):
     small = "ground.points=2 ground.seeds=2 ground.constants=1 ground.constant_seeds=1"
-    snakemake("results/test/objectives.csv", set=f"{small} ground.block=3")
+    snakemake("results/test/objectives.csv", change=f"{small} ground.block=3")
     loaded = replay.load(checkout / "results/test/ground.h5")
     assert loaded.repeats.tolist() == [2, 2, 1]
     accuracy, information = (loaded.measures[name] for name in ("accuracy", "information"))
