@@ -22,7 +22,7 @@ def rows(repeats: np.ndarray) -> list[tuple[int, int]]:
 
 def checkpoints(cycles: int) -> list[int]:
     """Cycles after which a training is measured: fifths of it, the end last."""
-    return [round(cycles * fifth / 5) for fifth in range(1, 6)]
+    return sorted({max(1, round(cycles * fifth / 5)) for fifth in range(1, 6)})
 
 
 def posterior_measures(q: np.ndarray) -> dict[str, float]:
