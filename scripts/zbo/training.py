@@ -120,6 +120,8 @@ class Training:
             )  # fmt: skip
             if state := checkpoint.load(self.key):
                 self._restore(state)
+        if self.stream:
+            self.stream.wait_stream(torch.cuda.current_stream())  # which made all of this
 
     @property
     def done(self) -> bool:
@@ -162,6 +164,8 @@ class Training:
 
     def save(self) -> None:
         """Write the state to the checkpoint."""
+        if self.stream:
+            self.stream.synchronize()
         likelihood = None if self.likelihood is None else self.likelihood.cpu().numpy()
         self.checkpoint.save(
             {
@@ -219,8 +223,14 @@ class Training:
             return
         if self.graphs[size] is None:
             self.graphs[size] = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graphs[size], stream=self.stream):
+            try:
+                with torch.cuda.graph(self.graphs[size], stream=self.stream):
+                    self._train_batch(size)
+            except RuntimeError as error:
+                log.warning("a step cannot be captured, so it runs without: %s", error)
+                self.captured = False
                 self._train_batch(size)
+                return
         self.graphs[size].replay()
 
     def _train_batch(self, size: int) -> None:
