@@ -29,7 +29,7 @@ logger = logging.getLogger("bench_trainer")
 CLASSES = 10
 BETA = 0.8, 0.2  # continuous, discrete
 SIZES = {28: (200, 100), 8: (600, 20)}  # images and batch size for each image size
-TOGETHER = 4  # trainings at once
+TOGETHER = {"cpu": 2, "cuda": 8}  # trainings at once
 ENGINES = {
     "cpu": ("pyroved", "exact", "exact, torch only", "exact, several", "pruned"),
     "cuda": ("pyroved", "exact", "exact, eager", "exact, TF32", "exact, TF32, several"),
@@ -109,7 +109,7 @@ def engine(
     )
     models = [model]
     if "several" in name:
-        models += [jrvae.build(settings, seed) for seed in range(1, TOGETHER)]
+        models += [jrvae.build(settings, seed) for seed in range(1, TOGETHER[device])]
     if warm_up and threshold:
         quick = training.TrainingSettings(3e-3, 5, threshold)
         train(quick, math.ceil(warm_up * 5 / len(images)), model)
