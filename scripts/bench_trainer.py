@@ -29,7 +29,11 @@ logger = logging.getLogger("bench_trainer")
 CLASSES = 10
 BETA = 0.8, 0.2  # continuous, discrete
 SIZES = {28: (200, 100), 8: (600, 20)}  # images and batch size for each image size
-ENGINES = ("pyroved", "exact", "exact, torch only", "pruned")
+TOGETHER = {"cpu": 2, "cuda": 8}  # trainings at once
+ENGINES = {
+    "cpu": ("pyroved", "exact", "exact, torch only", "exact, several", "pruned"),
+    "cuda": ("pyroved", "exact", "exact, eager", "exact, TF32", "exact, TF32, several"),
+}
 PRUNED = 1e-3
 WARM_UP = 900  # steps of 5 images, for the classes to part: before, there is nothing to prune
 COLUMNS = (
@@ -66,8 +70,9 @@ def without_kernel():
 def engine(
     name: str, images: np.ndarray, batch: int, device: str, warm_up: int = 0
 ) -> Callable[[], tuple[float, float]]:
-    """Set up one engine; each call returns the seconds of a cycle and classes decoded an image."""
-    model = jrvae.build(jrvae.ModelSettings(images.shape[1:], CLASSES), seed=0)
+    """Set up one engine; each call returns seconds a cycle and training, and classes an image."""
+    settings = jrvae.ModelSettings(images.shape[1:], CLASSES)
+    model = jrvae.build(settings, seed=0)
     if name == "pyroved":
         model.device, model.grid = device, model.grid.to(device)
         trainer = pyroved.trainers.SVItrainer(
@@ -82,44 +87,52 @@ def engine(
 
         return pyroved_cycle
 
-    def train(settings: training.TrainingSettings, cycles: int) -> tuple[float, float]:
-        ends = []
+    def train(settings: training.TrainingSettings, cycles: int, *models) -> tuple[float, float]:
+        ends: list[list[float]] = [[] for _ in range(cycles)]
         beta_c, beta_d = (np.full(cycles, b) for b in BETA)
-        history = training.train(
-            model,
-            images,
-            beta_c,
-            beta_d,
-            settings,
-            seed=0,
-            device=device,
-            progress=lambda *_: ends.append(time.perf_counter()),
-        )
-        return ends[-1] - ends[-2], history.active_classes[-1]
+        trainings = [
+            training.Training(
+                one, images, beta_c, beta_d, settings, seed, device,
+                progress=lambda cycle, _: ends[cycle].append(time.perf_counter()),
+            )
+            for seed, one in enumerate(models)
+        ]  # fmt: skip
+        for one in trainings:
+            one.captured &= name != "exact, eager"
+        training.run(trainings)
+        seconds = (max(ends[-1]) - max(ends[-2])) / len(models)
+        return seconds, trainings[0].history().active_classes[-1]
 
     threshold = PRUNED if name == "pruned" else 0.0
-    settings = training.TrainingSettings(batch_size=batch, prune_threshold=threshold)
+    chosen = training.TrainingSettings(
+        batch_size=batch, prune_threshold=threshold, tf32="TF32" in name
+    )
+    models = [model]
+    if "several" in name:
+        models += [jrvae.build(settings, seed) for seed in range(1, TOGETHER[device])]
     if warm_up and threshold:
         quick = training.TrainingSettings(3e-3, 5, threshold)
-        train(quick, math.ceil(warm_up * 5 / len(images)))
-    # The second of two cycles: the first of a training decodes every class once.
+        train(quick, math.ceil(warm_up * 5 / len(images)), model)
+    # The second of two cycles: the first of a training decodes every class once, or captures.
     if name == "exact, torch only":
-        return without_kernel()(lambda: train(settings, 2))
-    return lambda: train(settings, 2)
+        return without_kernel()(lambda: train(chosen, 2, model))
+    return lambda: train(chosen, 2, *models)
 
 
-def matrix_products(device: str, repeats: int = 500) -> Callable[[], float]:
+def matrix_products(device: str, tf32: bool, repeats: int = 500) -> Callable[[], float]:
     """Set up the products to compare with; a call returns operations a second."""
     rows = 1024 if device == "cpu" else 1 << 20
     a, b = torch.randn(rows, 128, device=device), torch.randn(128, 128, device=device)
     out = torch.empty(rows, 128, device=device)
 
     def multiply() -> float:
+        torch.backends.cuda.matmul.allow_tf32 = tf32
         began = time.perf_counter()
         for _ in range(repeats):
             torch.mm(a, b, out=out)
         if device == "cuda":
             torch.cuda.synchronize()
+        torch.backends.cuda.matmul.allow_tf32 = False
         return 2.0 * repeats * rows * 128 * 128 / (time.perf_counter() - began)
 
     return multiply
@@ -156,21 +169,27 @@ def measure(size: int, device: str, threads: int, rounds: int) -> list[dict]:
         One row an engine, keys as in COLUMNS.
     """
     count, batch = SIZES[size]
+    engines = ENGINES[device]
     spawn = multiprocessing.get_context("spawn")
     memory = {}
-    for name in ENGINES:
+    for name in engines:
         with spawn.Pool(1) as pool:
             memory[name] = pool.apply(peak_memory, (name, size, batch, device, threads))
     images = digits(size, count)
-    cycles = {name: engine(name, images, batch, device, WARM_UP) for name in ENGINES}
-    products = matrix_products(device)
-    seconds, decoded, peak = dict.fromkeys(ENGINES, math.inf), {}, 0.0
+    cycles = {name: engine(name, images, batch, device, WARM_UP) for name in engines}
+    products = {tf32: matrix_products(device, tf32) for tf32 in {"TF32" in n for n in engines}}
+    seconds, decoded, peak = dict.fromkeys(engines, math.inf), {}, dict.fromkeys(products, 0.0)
     for _ in range(rounds):
         for name, cycle in cycles.items():
             elapsed, decoded[name] = cycle()
             seconds[name] = min(seconds[name], elapsed)
-            peak = max(peak, products())
-    logger.info("%s, %d x %d: products at %.0f GFLOP/s", device, size, size, peak / 1e9)
+            tf32 = "TF32" in name
+            peak[tf32] = max(peak[tf32], products[tf32]())
+    for tf32, rate in peak.items():
+        kind = "TF32" if tf32 else "float32"
+        logger.info(
+            "%s, %d x %d: %s products at %.0f GFLOP/s", device, size, size, kind, rate / 1e9
+        )
     return [
         {
             "device": device,
@@ -183,11 +202,11 @@ def measure(size: int, device: str, threads: int, rounds: int) -> list[dict]:
             "ratio_to_pyroved": round(seconds["pyroved"] / seconds[name], 2),
             "peak_mb": round(memory[name]),
             "share_of_peak": round(
-                operations(size) * decoded[name] * count / seconds[name] / peak, 3
+                operations(size) * decoded[name] * count / seconds[name] / peak["TF32" in name], 3
             ),
             "classes_decoded": round(float(decoded[name]), 2),
         }
-        for name in ENGINES
+        for name in engines
     ]
 
 
@@ -215,7 +234,7 @@ def main(argv: list[str] | None = None) -> None:
         table.writerows(rows)
     for row in rows:
         print(
-            f"{row['device']:4} {row['image_size']:3} px  {row['engine']:18}"
+            f"{row['device']:4} {row['image_size']:3} px  {row['engine']:22}"
             f"{row['images_per_s']:8} images/s  {row['ratio_to_pyroved']:6} x pyroVED"
             f"{row['peak_mb']:7} MB  {row['share_of_peak']:6} of peak"
         )

@@ -330,6 +330,23 @@ def test_captured_steps_train_on_each_batch_once(monkeypatch):
     assert replayed == [8, 8, 8, 4, 8, 8, 4]  # the first of each size ran by itself
 
 
+def test_a_step_that_cannot_be_captured_runs_without(monkeypatch, caplog):
+    expected, found = several(count=1), several(count=1)
+
+    @contextmanager
+    def capture(graph, stream):
+        raise RuntimeError("no memory for its pool")
+        yield
+
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(torch.cuda, "graph", capture)
+    found[0].captured = True
+    training.run(found)
+    training.run(expected)
+    assert_same(found, expected)
+    assert caplog.text.count("no memory for its pool") == 1
+
+
 def on_gpu(test):
     here = torch.cuda.is_available()
     return pytest.mark.gpu(pytest.mark.skipif(not here, reason="no CUDA device")(test))

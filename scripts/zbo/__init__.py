@@ -16,6 +16,7 @@ trajectory_vae   trajectories to latent points and back; the feasible search spa
 jrvae            the models: build, encode, decode
 network          a model as plain layers and its transform of the pixel grid
 decoder          the jrVAE decoder's likelihood and its gradient in one pass
+loss             the loss of a batch and its gradient
 checkpoint       the state of a long training, kept until its output is written
 training         training along a trajectory, one model or several at once
 objective        what is maximized: structural similarity of the learned manifolds

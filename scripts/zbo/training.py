@@ -1,12 +1,4 @@
-"""Training of a model along a trajectory of KL scale factors, or of several at once.
-
-The loss is that of pyroVED's model and guide under Pyro's TraceEnum_ELBO (Trace_ELBO without
-classes), with its gradient written out:
-
-    Σ_k q(k|x) (-log p(x|z,k)) + β_c KL(q(z|x) ‖ N(0, I)) + β_d KL(q(k|x) ‖ uniform)
-
-which is eq. 1 of Biswas et al. 2023, Mach. Learn.: Sci. Technol. 4 015011.
-"""
+"""Training of a model along a trajectory of KL scale factors, or of several at once."""
 
 import logging
 import math
@@ -20,44 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from zbo import checkpoint as checkpoints
-from zbo import decoder, perceptron
+from zbo import decoder
 from zbo.adam import Adam
 from zbo.checkpoint import Checkpoint
 from zbo.errors import InputError
 from zbo.jrvae import flat_images
-from zbo.network import Network, Transform
+from zbo.loss import Problem, TrainingSettings, loss_and_gradient
 
 log = logging.getLogger(__name__)
 
 
 class TrainingDiverged(ArithmeticError):
     """The loss of a cycle is not finite; the message names the cycle and the loss."""
-
-
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Section `training` of a study.
-
-    Args:
-        learning_rate: Adam's.
-        batch_size: Images a step.
-        prune_threshold: The decoder skips classes whose probability is at or below this; 0 runs
-            it for every class, as the paper does. See `decoder.reconstruct`.
-        tf32: Let a GPU round the factors of matrix products to TF32.
-        deterministic: Let a GPU use only algorithms that repeat bit for bit.
-        sampled_kl: Estimate the continuous KL term from the one sample drawn, as pyroVED does,
-            instead of its closed form: the same in expectation, with more noise.
-    """
-
-    learning_rate: float = 1e-3
-    batch_size: int = 100
-    prune_threshold: float = 0.0
-    tf32: bool = False
-    deterministic: bool = True
-    sampled_kl: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,97 +38,6 @@ class History:
     kl_d: np.ndarray  # discrete KL term before scaling, nats
     active_classes: np.ndarray  # classes the decoder ran for, of K
     seconds: float  # wall time of the whole training
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What the loss of a batch needs besides the batch.
-
-    Args:
-        network: Weights.
-        gradient: Where their gradient goes.
-        transform: Of the pixel grid; None for a plain decoder.
-        classes: Discrete classes K; 0 for none.
-        sigma: Standard deviation of a Gaussian decoder; None for Bernoulli.
-        settings: How to train.
-    """
-
-    network: Network
-    gradient: Network
-    transform: Transform | None
-    classes: int
-    sigma: float | None
-    settings: TrainingSettings
-
-    @staticmethod
-    def of(model, settings: TrainingSettings, device: str = "cpu") -> "Problem":
-        """Copy the weights of a model built by `jrvae.build`."""
-        network = Network.of(model, device)
-        chosen = model.settings
-        sigma = chosen.decoder_sigma if chosen.decoder == "gaussian" else None
-        transform = Transform.of(model, network.bias)
-        return Problem(network, network.gradient(model), transform, chosen.classes, sigma, settings)
-
-
-def loss_and_gradient(
-    problem: Problem,
-    images: Tensor,
-    noise: Tensor,
-    beta: Tensor,
-    last: Tensor | None = None,
-    threads: int = 1,
-) -> tuple[Tensor, Tensor]:
-    """Sum eq. 1 of the paper over a batch, one sample of the continuous latents an image.
-
-    The gradient of reconstruction + β_c kl_c + β_d kl_d is written to `problem.gradient`.
-
-    Args:
-        problem: Weights and settings.
-        images: Shape (n, h * w), in [0, 1].
-        noise: Standard normal, shape (n, coord + L).
-        beta: β_c and β_d, shape (2,).
-        last: What this returned second when these images were last seen, for
-            `decoder.reconstruct`.
-        threads: CPU threads for compiled code; the numbers do not depend on it.
-
-    Returns:
-        The loss's parts, sums over the batch, shape (4,): reconstruction, KL of z, KL of k, both
-        unscaled, nats, and decoder runs; and log p(x|z,k), shape (n, K).
-    """
-    network, settings = problem.network, problem.settings
-    beta_c, beta_d = beta[0], beta[1]
-    size = noise.shape[1]
-    values = perceptron.forward(network.encoder, images)
-    heads = values[-1]  # (n, 2 size + K)
-    mean, raw, logits = heads[:, :size], heads[:, size : 2 * size], heads[:, 2 * size :]
-    sd = F.softplus(raw)
-    z = torch.addcmul(mean, sd, noise)
-    log_q = F.log_softmax(logits, 1) if problem.classes else mean.new_zeros(len(mean), 1)
-    q = log_q.exp()
-    decoded = decoder.reconstruct(
-        network, problem.gradient, problem.transform, images, z, q, problem.sigma,
-        settings.prune_threshold, last, threads,
-    )  # fmt: skip
-    logp = decoded.log_likelihood
-
-    # d: gradients at what they are named for
-    penalty = log_q + math.log(q.shape[1])
-    if settings.sampled_kl:
-        kl_c = (z.square() - noise.square()) / 2 - sd.log()
-        d_mean = torch.addcmul(decoded.d_z, z, beta_c)
-        d_sd = d_mean * noise - beta_c / sd
-    else:
-        kl_c = torch.addcmul(sd.square() - 1, mean, mean) / 2 - sd.log()
-        d_mean = torch.addcmul(decoded.d_z, mean, beta_c)
-        d_sd = torch.addcmul(decoded.d_z * noise, sd - 1 / sd, beta_c)
-    d_heads = [d_mean, d_sd * torch.sigmoid(raw)]
-    if problem.classes:
-        d = q * torch.addcmul(-logp, penalty, beta_d)
-        d_heads.append(torch.addcmul(d, q, d.sum(1, keepdim=True), value=-1))  # through softmax
-    perceptron.backward(network.encoder, values, torch.cat(d_heads, 1), problem.gradient.encoder)
-    parts = torch.stack(((q * -logp).sum(), kl_c.sum(), (q * penalty).sum(), logp.new_zeros(())))
-    parts[3] = decoded.decoded
-    return parts, logp
 
 
 class Training:
@@ -243,6 +120,8 @@ class Training:
             )  # fmt: skip
             if state := checkpoint.load(self.key):
                 self._restore(state)
+        if self.stream:
+            self.stream.wait_stream(torch.cuda.current_stream())  # which made all of this
 
     @property
     def done(self) -> bool:
@@ -285,6 +164,8 @@ class Training:
 
     def save(self) -> None:
         """Write the state to the checkpoint."""
+        if self.stream:
+            self.stream.synchronize()
         likelihood = None if self.likelihood is None else self.likelihood.cpu().numpy()
         self.checkpoint.save(
             {
@@ -342,8 +223,14 @@ class Training:
             return
         if self.graphs[size] is None:
             self.graphs[size] = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(self.graphs[size], stream=self.stream):
+            try:
+                with torch.cuda.graph(self.graphs[size], stream=self.stream):
+                    self._train_batch(size)
+            except RuntimeError as error:
+                log.warning("a step cannot be captured, so it runs without: %s", error)
+                self.captured = False
                 self._train_batch(size)
+                return
         self.graphs[size].replay()
 
     def _train_batch(self, size: int) -> None:
@@ -402,33 +289,29 @@ def run(trainings: Sequence[Training]) -> None:
     Raises:
         Interrupted: If a SIGTERM came; the states of those with a checkpoint are saved.
     """
-    try:
-        with _surroundings(trainings) as threads:
-            if any(t.stream for t in trainings):
-                while waiting := [t for t in trainings if not t.done]:
-                    for training in waiting:
-                        training.step()
-                return
-            workers = min(threads, len(trainings)) if all(t.compiled for t in trainings) else 1
-            for training in trainings:
-                training.threads = 1 if workers == threads else threads
-            if workers == 1:
-                for training in trainings:
-                    training.finish()
-                return
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(Training.finish, trainings))
-    except checkpoints.Interrupted:
+    with surroundings(trainings) as threads:
+        if any(t.stream for t in trainings):
+            while waiting := [t for t in trainings if not t.done]:
+                for training in waiting:
+                    training.step()
+            return
+        workers = min(threads, len(trainings)) if all(t.compiled for t in trainings) else 1
         for training in trainings:
-            if training.checkpoint is not None and training.cycle + training.at:
-                training.save()
-        log.warning("interrupted; the state is saved, the next start continues from it")
-        raise
+            training.threads = 1 if workers == threads else threads
+        if workers == 1:
+            for training in trainings:
+                training.finish()
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(Training.finish, trainings))
 
 
 @contextmanager
-def _surroundings(trainings: Sequence[Training]) -> Iterator[int]:
-    """Set torch's global switches for some trainings and put them back; gives the threads."""
+def surroundings(trainings: Sequence[Training]) -> Iterator[int]:
+    """Set torch's global switches for some trainings and put them back; gives the threads.
+
+    A SIGTERM ends what happens in between once the states of those with a checkpoint are saved.
+    """
     threads = torch.get_num_threads()
     matmul = torch.backends.cuda.matmul
     before = matmul.allow_tf32, torch.are_deterministic_algorithms_enabled()
@@ -445,4 +328,11 @@ def _surroundings(trainings: Sequence[Training]) -> Iterator[int]:
             # how many there are.
             after.callback(torch.set_num_threads, threads)
             torch.set_num_threads(1)
-        yield threads
+        try:
+            yield threads
+        except checkpoints.Interrupted:
+            for training in trainings:
+                if training.checkpoint is not None and training.cycle + training.at:
+                    training.save()
+            log.warning("interrupted; the state is saved, the next start continues from it")
+            raise
