@@ -84,6 +84,11 @@ def save(drawn: Figure, paths: Sequence[str | Path]) -> None:
             drawn.savefig(beside, format=path.suffix[1:], metadata=undated.get(path.suffix))
 
 
+def letter(ax: Axes, name: str, title: str = "") -> None:
+    """Call a panel (a), (b), ... over its left corner, beside its title."""
+    ax.set_title(rf"$\mathbf{{({name})}}$ {title}", loc="left")
+
+
 def colour_of(number: int) -> str:
     """Give the colour of family number so and so."""
     return COLOURS[number % len(COLOURS)]
@@ -231,11 +236,15 @@ def surrogate_line(ax: Axes, z: np.ndarray, mean: np.ndarray, sd: np.ndarray) ->
         sd: Posterior standard deviation, shape (m,), the same units.
     """
     order = np.argsort(z[:, 0])
-    x, mean, sd = z[order, 0], mean[order], sd[order]
-    ax.fill_between(x, mean - 2 * sd, mean + 2 * sd, color=COLOURS[0], alpha=0.2, lw=0)
-    ax.plot(x, mean, color=COLOURS[0], label="posterior mean, ± 2 sd")
+    band(ax, z[order, 0], mean[order], sd[order])
     ax.set_xlabel("latent 1")
     ax.set_ylabel("objective")
+
+
+def band(ax: Axes, x: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> None:
+    """Draw a mean and two standard deviations on either side of it."""
+    ax.fill_between(x, mean - 2 * sd, mean + 2 * sd, color=COLOURS[0], alpha=0.2, lw=0)
+    ax.plot(x, mean, color=COLOURS[0], label="posterior mean, ± 2 sd")
 
 
 def evaluated(
