@@ -20,10 +20,11 @@ include: "rules/common.smk"
 
 
 wildcard_constraints:
-    study="|".join(STUDIES),
+    study="|".join(studies.known()),
     trial=r"(design|constant|\d+)-\d+",
     iteration=r"\d+",
-    model="|".join(MODELS),
+    model=r"[a-z]+(-[0-9.]+)?",
+    paper="paper|paper-reduced",
     replicate=r"\d+",
 
 
@@ -32,15 +33,15 @@ rule all:
     input:
         # Named here as well as behind the optimum: else a raised budget goes unseen.
         last_iterations,
-        expand("results/{study}/scores.csv", study=STUDIES),
-        expand("results/{study}/figures/{figure}.pdf", study=STUDIES, figure=FIGURES),
+        expand("results/{study}/scores.csv", study=RUN),
+        expand("results/{study}/figures/{figure}.pdf", study=RUN, figure=FIGURES),
 
 
 rule search:
     """Optimize alone: neither models nor figures."""
     input:
         last_iterations,
-        expand("results/{study}/optimum.h5", study=STUDIES),
+        expand("results/{study}/optimum.h5", study=RUN),
 
 
 include: "rules/data.smk"

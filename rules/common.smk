@@ -28,7 +28,8 @@ FIGURES = [
     "scores",
 ]
 
-MODELS = ("vanilla", "beta-1", "constant", "optimum")
+# The paper's three problems: its figures and claims are about them.
+PAPER_STUDIES = ("mnist", "nanoparticles-3", "nanoparticles-7")
 
 # What each stage depends on: a change anywhere else does not run it again. The budget and the
 # stopping rule are in no iteration's, so changing them continues a search or cuts it short.
@@ -39,6 +40,7 @@ STAGES = {
     "space": ["trajectories.bounds", "trajectory_vae", "space"],
     "design": ["seed", "search.initial", "search.design"],
     "constants": ["trajectories.bounds", "trajectories.cycles", "compare.constants"],
+    "transfer": ["trajectories.bounds", "trajectories.cycles"],
     "evaluate": [
         "seed",
         "trajectories.beta_d",
@@ -68,13 +70,34 @@ STAGES = {
     "scores": ["model.classes"],
 }
 
+
+class Studies(dict):
+    """Settings by study, each read when first asked for; `set` changes those to run."""
+
+    def __missing__(self, name):
+        try:
+            changes = str(config.get("set") or "") if name in RUN else ""
+            return self.setdefault(name, studies.load(name, changes))
+        except InputError as error:
+            raise WorkflowError(str(error)) from None
+
+
 try:
-    STUDIES = {
-        name: studies.load(name, str(config.get("set") or ""))
-        for name in studies.studies(config)
-    }
+    RUN = studies.studies(config)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+# Where the paper's figures and claims go, at the scale asked for: results/paper or -reduced.
+PAPER = "paper-reduced" if config.get("scale") == "reduced" else "paper"
+
+STUDIES = Studies()
+for named in RUN:
+    STUDIES[named]  # a mistake ends here, before anything is planned
+
+
+def study_of_paper(name, paper):
+    """Name one of the paper's studies at the scale of a folder, "paper" or "paper-reduced"."""
+    return studies.at_scale(name, paper.removeprefix("paper-"))
 
 
 def settings_for(stage):
@@ -161,7 +184,7 @@ def last_iteration(wildcards):
 
 def last_iterations(wildcards):
     """The last iteration of every study."""
-    return [last_iteration_of(study) for study in STUDIES]
+    return [last_iteration_of(study) for study in RUN]
 
 
 def last_iteration_of(study):
@@ -197,11 +220,33 @@ def course(path, changed):
 
 
 def trajectory_of_model(wildcards):
-    """The file with the trajectory a compared model follows; none where it is constant 1."""
-    places = {"optimum": "optimum.h5", "constant": "best_constant.h5"}
+    """The file with the trajectory a compared model follows; none where its name says it."""
+    places = {
+        "optimum": "optimum.h5",
+        "constant": "best_constant.h5",
+        "transfer": "transfer.h5",
+    }
     if wildcards.model not in places:
         return []
     return f"results/{wildcards.study}/{places[wildcards.model]}"
+
+
+def optimum_to_transfer(wildcards):
+    """The optimum of the study that model transfer borrows from."""
+    source = STUDIES[wildcards.study]["compare"]["transfer"]
+    if source not in studies.known():
+        raise WorkflowError(
+            f"compare.transfer: study {wildcards.study} names '{source}', no study; choose from "
+            + ", ".join(studies.known())
+        )
+    return f"results/{source}/optimum.h5"
+
+
+def bounds_to_transfer(wildcards):
+    """The bounds of the study that model transfer borrows from."""
+    return STUDIES[STUDIES[wildcards.study]["compare"]["transfer"]]["trajectories"][
+        "bounds"
+    ]
 
 
 def models_of_study(wildcards):

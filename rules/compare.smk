@@ -1,5 +1,5 @@
 # The models compared (figures 7, 9, 11 and 12). Needs images.h5 and optimum.h5; makes constants.h5,
-# best_constant.h5, models/*.h5 and scores.csv.
+# best_constant.h5, transfer.h5, models/*.h5 and scores.csv.
 
 
 rule constants:
@@ -37,6 +37,29 @@ rule best_constant:
             --settings '{{}}' \
             --constants {input.constants:q} \
             --trials {input.trials:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule transfer:
+    """Fit another study's optimum to this study's cycles and bounds (figure B2)."""
+    input:
+        optimum=optimum_to_transfer,
+    output:
+        "results/{study}/transfer.h5",
+    log:
+        "logs/{study}/transfer.log",
+    benchmark:
+        "benchmarks/{study}/transfer.tsv"
+    params:
+        settings=settings_for("transfer"),
+        bounds=bounds_to_transfer,
+    shell:
+        """
+        python scripts/choose_transfer.py \
+            --settings {params.settings:q} \
+            --optimum {input.optimum:q} \
+            --bounds {params.bounds} \
             --output {output:q} >{log:q} 2>&1
         """
 

@@ -20,6 +20,7 @@ def main(argv: list[str] | None = None) -> None:
             "images": prepared.images,
             "labels": prepared.labels,
             "subset": prepared.subset,
+            "simulated": prepared.simulated,
             "names": np.array(prepared.names, dtype=str) if prepared.names else None,
         },
         kind="images",

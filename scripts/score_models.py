@@ -18,17 +18,17 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--models", required=True, nargs="+", help="models/NAME-SEED.h5")
     parser.add_argument("--output", required=True, help="scores.csv")
     args = parser.parse_args(argv)
-    labels = storage.read(args.images, kind="images").get("labels")
-    columns = ["model", "replicate", "seed", "status", *LABEL_SCORES]
+    images = storage.read(args.images, kind="images")
+    columns = ["model", "replicate", "seed", "status", *LABEL_SCORES, "rotation"]
     columns += ["objective", "l1", "l2", "loss", "seconds"]
-    rows = [_row(path, labels, args.settings["model"]["classes"]) for path in args.models]
+    rows = [_row(path, images, args.settings["model"]["classes"]) for path in args.models]
     with storage.whole(args.output) as beside, open(beside, "w", newline="") as file:
         table = csv.DictWriter(file, columns, restval="")
         table.writeheader()
         table.writerows(rows)
 
 
-def _row(path: str, labels: np.ndarray | None, classes: int) -> dict:
+def _row(path: str, images: dict[str, np.ndarray], classes: int) -> dict:
     model = storage.read(path, kind="model")
     name, _, replicate = Path(path).stem.rpartition("-")
     row = {
@@ -44,12 +44,15 @@ def _row(path: str, labels: np.ndarray | None, classes: int) -> dict:
     if model["probabilities"].shape[1]:  # without classes there is nothing between them to score
         for column, value in zip(("objective", "l1", "l2"), model["scores"], strict=True):
             row[column] = f"{value:.4f}"
-    if labels is not None:
+    if (labels := images.get("labels")) is not None:
         found = scores.classes_of(model["probabilities"], model["z_mean"], classes, seed=0)
         row |= {
             column: round(value, 4)
             for column, value in asdict(scores.label_scores(found, labels)).items()
         }
+        latents = model["z_mean"][:, -len(model["traversal"]) :]  # without the angle
+        rotation = scores.rotation_share(images["images"], latents, labels, found)
+        row["rotation"] = f"{rotation:.4f}"
     return row
 
 

@@ -7,33 +7,37 @@ import numpy as np
 from zbo import command, evaluation, jrvae, objective, storage
 from zbo.errors import InputError
 
-MODELS = {
-    "vanilla": False,
-    "beta-1": False,
-    "constant": True,
-    "optimum": True,
-}  # needs a trajectory
+FOLLOWING = ("constant", "optimum", "transfer")  # models that follow a trajectory from a file
+# pyroVED 0.3's defaults: iVAE, SVItrainer, init_dataloader; its model has a bernoulli decoder.
+VANILLA = {
+    "latent_dim": 2,
+    "hidden_dim": [128, 128],
+    "decoder": "bernoulli",
+    "decoder_sigma": 0.5,
+}
+VANILLA_TRAINING = {"learning_rate": 0.001, "batch_size": 100}
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--images", required=True, help="images.h5")
-    parser.add_argument("--model", required=True, choices=MODELS, help="which one")
+    parser.add_argument("--model", required=True, help="which one, see compare.models")
     parser.add_argument("--replicate", required=True, type=int, help="which seed")
-    parser.add_argument("--trajectory", nargs="?", help="file of its trajectory; none: constant 1")
+    parser.add_argument("--trajectory", nargs="?", help="file of its trajectory, if any")
     parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 uses one if there")
     parser.add_argument("--output", required=True, help="models/*.h5")
     args = parser.parse_args(argv)
-    if MODELS[args.model] != bool(args.trajectory):
-        parser.error(
-            f"model {args.model} {'needs a' if MODELS[args.model] else 'has no'} --trajectory"
-        )
+    follows = args.model in FOLLOWING
+    if follows != bool(args.trajectory):
+        parser.error(f"model {args.model} {'needs a' if follows else 'has no'} --trajectory")
     command.use_threads(args.threads)
     settings = args.settings
     images = storage.read(args.images, kind="images")["images"]
-    chosen = settings["model"]
-    if args.model == "vanilla":
+    chosen, training = settings["model"], settings["training"]
+    if args.model in ("vanilla", "vae"):
         chosen = chosen | {"classes": 0, "invariances": []}
+    if args.model == "vanilla":
+        chosen, training = chosen | VANILLA, training | VANILLA_TRAINING
     beta_c = _trajectory(args, images)
     beta_d = np.full_like(beta_c, settings["trajectories"]["beta_d"])
     # The same seeds for every model: differences are the trajectory's.
@@ -51,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
             images,
             beta_c,
             beta_d,
-            jrvae.TrainingSettings(**settings["training"]),
+            jrvae.TrainingSettings(**training),
             seed,
             device=device,
             progress=command.progress_bar(len(beta_c), f"{args.model} {args.replicate}"),
@@ -89,12 +93,11 @@ def _trajectory(args, images: np.ndarray) -> np.ndarray:
         if len(beta) != cycles:
             raise InputError(f"{args.trajectory}: {len(beta)} cycles, the study trains {cycles}")
         return beta
-    beta = np.ones(cycles)
-    if args.model != "vanilla":
-        # The reconstruction term is a sum over pixels: beta_c = 1 at 28 x 28 is a smaller number
-        # on smaller images.
-        beta *= images[0].size / args.settings["compare"]["unit_pixels"]
-    return beta
+    if args.model == "vanilla":
+        return np.ones(cycles)
+    number = 1.0 if args.model == "vae" else float(args.model.removeprefix("beta-"))
+    # The reconstruction term is a sum over pixels: a beta_c weighs more on smaller images.
+    return np.full(cycles, number * images[0].size / args.settings["compare"]["unit_pixels"])
 
 
 if __name__ == "__main__":

@@ -233,6 +233,125 @@ def test_mnist_without_a_folder_is_fetched_into_the_cache(tmp_path, monkeypatch,
     assert {f.name for f in (tmp_path / "cache/zbo/mnist").iterdir()} == set(held)
 
 
+# Nanoparticles
+
+
+@pytest.fixture
+def measured(tmp_path) -> Path:
+    """A folder as the authors share it: 30 images of 1 to 4 particles, the count in a pixel."""
+    counts = np.random.default_rng(0).permutation(np.repeat([1, 2, 3, 4], [12, 9, 6, 3]))
+    images = np.random.default_rng(1).uniform(10, 20, (30, 96, 96))
+    images[:, 0, 0], images[:, 0, 1], images[:, 5, 5] = 0, 100, 10 * counts
+    (tmp_path / "measured").mkdir()
+    np.save(tmp_path / "measured" / "train_plas.npy", images)
+    np.save(tmp_path / "measured" / "plasmonic_labels.npy", counts.astype(float))
+    return tmp_path / "measured"
+
+
+def particles(path: Path | str | None = None, **settings) -> ImageSettings:
+    changed = {"path": path and str(path), "subset": 1, "normalize": "image"} | settings
+    return ImageSettings("nanoparticles", **changed)
+
+
+@pytest.mark.parametrize("kind", ["folder", "file", "addresses", "address of a folder"])
+def test_measured_nanoparticles_are_read(measured, monkeypatch, tmp_path, kind):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    images, labels = (measured / name for name in image_sources.NANOPARTICLES)
+    settings = {
+        "folder": particles(measured),
+        "file": particles(images, labels=str(labels)),
+        "addresses": particles(images.as_uri(), labels=labels.as_uri()),
+        "address of a folder": particles(measured.as_uri() + "/"),
+    }[kind]
+    loaded = load(settings, 0)
+    assert loaded.names == ("1", "2", "3", "4")
+    assert not loaded.simulated
+    np.testing.assert_allclose(loaded.images[:, 5, 5], 0.1 * (loaded.labels + 1), rtol=1e-6)
+    np.testing.assert_allclose(loaded.images, np.load(images) / 100, atol=1e-6)
+
+
+def test_fetched_files_are_kept(measured, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    first = load(particles(measured.as_uri()), 0)
+    for name in image_sources.NANOPARTICLES:
+        (measured / name).unlink()
+    np.testing.assert_array_equal(load(particles(measured.as_uri()), 0).images, first.images)
+    assert len(list((tmp_path / "cache/zbo/nanoparticles").iterdir())) == 2
+
+
+def test_addresses_that_give_no_array_are_named_and_nothing_is_kept(
+    measured, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    images = measured / "train_plas.npy"
+    images.write_bytes(images.read_bytes()[:-1])
+    refused(particles(measured.as_uri()), images.as_uri(), "; ")
+    images.write_text("<html>not found</html>")
+    refused(particles(measured.as_uri()), images.as_uri(), "; ")
+    refused(particles("nonsense://host"), "nonsense://host/train_plas.npy", "; ")
+    assert not (tmp_path / "cache").exists()
+
+
+def test_classes_are_balanced_from_themselves_in_the_set_and_the_subset(measured):
+    loaded = load(
+        particles(measured, counts=[2, 3, 4], balance=8, subset=9, balance_subset=True), 0
+    )
+    assert loaded.names == ("2", "3", "4")
+    shown = np.round(loaded.images[:, 5, 5] * 10).astype(int)  # the count in the pixel
+    np.testing.assert_array_equal(shown, np.array([2, 3, 4])[loaded.labels])
+    assert np.bincount(shown).tolist() == [0, 0, 8, 8, 8]
+    assert np.bincount(shown[loaded.subset]).tolist() == [0, 0, 3, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "wrong"),
+    [
+        (np.zeros((5, 64, 64)), np.ones(5), "train_plas.npy"),
+        (np.zeros((5, 96)), np.ones(5), "train_plas.npy"),
+        (np.zeros((5, 96, 96)), np.ones(4), "plasmonic_labels.npy"),
+        (np.zeros((5, 96, 96)), np.ones((5, 1)), "plasmonic_labels.npy"),
+        (np.zeros((5, 96, 96)), np.arange(5), "plasmonic_labels.npy"),
+        (np.zeros((5, 96, 96)), np.full(5, 1.5), "plasmonic_labels.npy"),
+        (np.zeros((5, 96, 96)), np.full(5, np.nan), "plasmonic_labels.npy"),
+        (np.zeros((5, 96, 96)), np.full(5, np.inf), "plasmonic_labels.npy"),
+        (np.zeros((5, 96, 96)), np.full(5, "1"), "plasmonic_labels.npy"),
+    ],
+)
+def test_measured_files_of_another_kind_are_refused(tmp_path, images, labels, wrong):
+    np.save(tmp_path / "train_plas.npy", images)
+    np.save(tmp_path / "plasmonic_labels.npy", labels)
+    refused(particles(tmp_path), tmp_path / wrong, "; ")
+
+
+def test_missing_measured_files_are_named(measured):
+    refused(particles(measured / "train_plas.npy"), "images.labels", "plasmonic_labels.npy", "; ")
+    (measured / "plasmonic_labels.npy").unlink()
+    refused(particles(measured), measured / "plasmonic_labels.npy", "; ")
+    refused(particles("/nowhere"), "/nowhere/train_plas.npy", "; ")
+
+
+def test_counts_that_no_image_has_are_refused(measured):
+    refused(particles(measured, counts=[1, 7]), "images.counts", "7", "1, 2, 3, 4", "; ")
+    refused(particles(counts=[8], count=5), "images.counts", "8", "; ")
+    refused(particles(counts=[1, 7], count=2), "images.counts", "7", "images.count", "; ")
+    refused(ImageSettings("digits", counts=[1]), "images.counts", "; ")
+    refused(particles(labels="somewhere"), "images.labels", "; ")
+
+
+def test_without_a_path_nanoparticles_are_simulated():
+    loaded = load(particles(count=300, size=(32, 32), balance=20, subset=14), 0)
+    assert loaded.simulated
+    assert loaded.images.shape == (140, 32, 32)
+    assert loaded.names == tuple("1234567")
+    assert (loaded.images.min((1, 2)) == 0).all()
+    assert (loaded.images.max((1, 2)) == 1).all()
+    same = load(particles(count=300, size=(32, 32), balance=20, subset=14), 0)
+    np.testing.assert_array_equal(loaded.images, same.images)
+    three = load(particles(count=50, counts=[1, 2, 3]), 0)
+    assert three.images.shape == (50, 96, 96)
+    assert three.names == tuple("123")
+
+
 # Scaling and resizing
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zbo.scores import classes_of, label_scores
+from zbo.scores import classes_of, label_scores, rotation_share
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 
@@ -45,3 +45,26 @@ def test_a_model_without_classes_is_judged_by_clusters_of_its_latents():
     assert label_scores(found, LABELS).accuracy == 1
     probabilities = np.eye(3)[[0, 0, 0, 1, 1, 2]] * 0.9
     np.testing.assert_array_equal(classes_of(probabilities, z, 3, 0), LABELS)
+
+
+def test_less_than_half_of_a_class_extracts_nothing():
+    """Class 0 holds labels 0, 0, 1; class 1 holds 0, 1, 2, no label half of it."""
+    assert label_scores(np.array([0, 0, 1, 0, 1, 1]), LABELS).extracted == 1
+
+
+def test_rotation_is_found_in_latents_that_hold_it_and_in_no_others():
+    rng = np.random.default_rng(0)
+    angle = rng.uniform(0, np.pi, 400)
+    row, column = np.mgrid[-8:9, -8:9]
+    distance = np.sin(angle)[:, None, None] * column - np.cos(angle)[:, None, None] * row
+    along = np.cos(angle)[:, None, None] * column + np.sin(angle)[:, None, None] * row
+    bars = np.exp(-(distance**2) / 4 - along**2 / 30)
+    bars = np.pad(bars, ((0, 0), (7, 0), (0, 3)))  # where it is in the frame does not matter
+    labels, one = rng.integers(0, 2, 400), np.zeros(400, int)
+    turned = np.stack((np.cos(2 * angle), np.sin(2 * angle)), 1)
+    other = rng.normal(size=(400, 2))
+    assert rotation_share(bars, turned, labels, one) > 0.99
+    assert abs(rotation_share(bars, other, labels, one)) < 0.03
+    half = np.stack((turned[:, 0], rng.normal(0, np.sqrt(0.5), 400)), 1)  # variances alike
+    assert rotation_share(bars, half, labels, one) == pytest.approx(0.5, abs=0.05)
+    assert np.isnan(rotation_share(bars[:10], other[:10], labels[:10], one[:10]))

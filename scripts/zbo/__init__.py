@@ -7,6 +7,7 @@ storage          HDF5 files, whole or not at all, with their provenance
 config           one study's settings, checked against config/schema.yaml
 command          what every script does the same way
 image_sources    where images come from
+nanoparticles    simulated micrographs of clusters of gold spheres
 images           image sets in [0, 1], with labels where there are any
 adam             the optimizer of both trainings
 families         trajectory functions

@@ -13,30 +13,51 @@ import yaml
 from zbo.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2] / "config"
+REDUCED = "-reduced"  # ending of the name of a study at its reduced scale
+
+
+def known(root: Path = ROOT) -> list[str]:
+    """List the studies there are, also at the reduced scale where a file has one."""
+    paths = sorted((root / "studies").glob("*.yaml"))
+    # A line that begins with the key: cheaper than reading YAML, which `load` does.
+    scaled = [p for p in paths if re.search(r"^reduced\s*:", p.read_text(errors="replace"), re.M)]
+    return sorted([p.stem for p in paths] + [p.stem + REDUCED for p in scaled])
 
 
 def studies(config: dict[str, Any], root: Path = ROOT) -> list[str]:
-    """List the studies to run (`studies` of config.yaml; one name or several).
+    """List the studies to run (`studies` and `scale` of config.yaml; one name or several).
 
     Raises:
-        InputError: If a name has no file.
+        InputError: If a name has no file or there is no such scale.
     """
     names = config.get("studies", [])
     names = names.split() if isinstance(names, str) else names
     if not isinstance(names, list) or not names:
         raise InputError(f"studies: {names!r} names no study; for example studies=digits")
-    known = sorted(path.stem for path in (root / "studies").glob("*.yaml"))
+    there = known(root)
     for name in names:
-        if name not in known:
-            raise InputError(f"studies: there is no study '{name}'; choose from {', '.join(known)}")
-    return list(names)
+        if name not in there:
+            raise InputError(f"studies: there is no study '{name}'; choose from {', '.join(there)}")
+    return list(dict.fromkeys(at_scale(name, config.get("scale", "paper"), root) for name in names))
+
+
+def at_scale(name: str, scale: str, root: Path = ROOT) -> str:
+    """Name a study at a scale: "reduced" takes the reduced one where its file has one.
+
+    Raises:
+        InputError: If there is no such scale.
+    """
+    if scale not in ("paper", "reduced"):
+        raise InputError(f"scale: '{scale}' is no scale; choose paper or reduced")
+    return name + REDUCED if scale == "reduced" and name + REDUCED in known(root) else name
 
 
 def load(name: str, changes: str = "", root: Path = ROOT) -> dict[str, Any]:
     """Read one study: its file, changed, filled with defaults, and checked.
 
     Args:
-        name: The study, a file in config/studies/.
+        name: The study, a file in config/studies/; with "-reduced" behind it, the keys of the
+            file's section `reduced` take the place of the others.
         changes: Values changed for this run, "search.iterations=40 seed=1".
         root: The config folder.
 
@@ -47,6 +68,9 @@ def load(name: str, changes: str = "", root: Path = ROOT) -> dict[str, Any]:
         InputError: If the file is missing or a key is unknown, ill-typed or inconsistent.
     """
     path = root / "studies" / f"{name}.yaml"
+    reduced = not path.exists() and name.endswith(REDUCED)
+    if reduced:
+        path = root / "studies" / f"{name.removesuffix(REDUCED)}.yaml"
     if not path.exists():
         raise InputError(f"{path}: there is no such study")
     try:
@@ -56,11 +80,16 @@ def load(name: str, changes: str = "", root: Path = ROOT) -> dict[str, Any]:
     settings = _parse(text, str(path)) or {}
     if not isinstance(settings, dict):
         raise InputError(f"{path}: expected keys and values, found {type(settings).__name__}")
+    differences = settings.pop("reduced", None)
+    if reduced:
+        if not isinstance(differences, dict):
+            raise InputError(f"{path}: reduced: has to hold the keys that differ at this scale")
+        settings = _laid_over(settings, differences)
     # A space splits changes only before the next key, so that lists may hold spaces.
     for change in re.split(r"\s+(?=[\w.-]+=)", changes.strip()):
         if change:
             _change(settings, change)
-    return check(settings, source=str(path), root=root)
+    return check(settings, source=f"{path}{' (reduced)' * reduced}", root=root)
 
 
 def check(settings: dict[str, Any], source: str, root: Path = ROOT) -> dict[str, Any]:
@@ -95,6 +124,10 @@ def check(settings: dict[str, Any], source: str, root: Path = ROOT) -> dict[str,
         )
     if settings["objective"]["window"] % 2 == 0:
         raise InputError(f"{source}: objective.window: {settings['objective']['window']} is even")
+    if "transfer" in settings["compare"]["models"] and settings["compare"]["transfer"] is None:
+        raise InputError(
+            f"{source}: compare.transfer: name the study whose optimum model transfer follows"
+        )
     return settings
 
 
@@ -116,6 +149,14 @@ def pick(settings: dict[str, Any], keys: list[str]) -> dict[str, Any]:
 @cache
 def _schema(root: Path) -> dict[str, Any]:
     return yaml.safe_load((root / "schema.yaml").read_text())
+
+
+def _laid_over(settings: Any, differences: Any) -> Any:
+    """Replace values section by section; a list is one value."""
+    if not (isinstance(settings, dict) and isinstance(differences, dict)):
+        return differences
+    both = {key: _laid_over(settings.get(key, {}), value) for key, value in differences.items()}
+    return settings | both
 
 
 def _change(settings: dict[str, Any], change: str) -> None:

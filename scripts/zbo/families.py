@@ -120,6 +120,25 @@ def rescale(beta: np.ndarray, bounds: Bounds) -> np.ndarray:
     return bounds[0] + (beta - low) / (high - low) * (bounds[1] - bounds[0])
 
 
+def transfer(beta: np.ndarray, of: Bounds, cycles: int, bounds: Bounds) -> np.ndarray:
+    """Stretch trajectories of one problem to the cycles and bounds of another (figure B2).
+
+    Args:
+        beta: KL scale factors, shape (s, n), dimensionless.
+        of: Bounds they were searched in.
+        cycles: N of the other problem.
+        bounds: Its bounds; what lies a share of the range above `of[0]` comes to lie that share
+            of the other range above `bounds[0]`.
+
+    Returns:
+        Shape (s, N); the first and last cycles correspond, those between are interpolated.
+    """
+    at = np.linspace(0, beta.shape[1] - 1, cycles)
+    resampled = np.stack([np.interp(at, np.arange(beta.shape[1]), one) for one in beta])
+    share = (resampled - of[0]) / (of[1] - of[0])
+    return bounds[0] + share * (bounds[1] - bounds[0])
+
+
 @register
 def linear_cooldown(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator):
     """Hold a high β, cool it linearly to a low one, stay there (figure 5(a)).

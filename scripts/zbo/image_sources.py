@@ -1,9 +1,10 @@
-"""Where images come from: scikit-learn's digits, MNIST, array files, folders of pictures."""
+"""Where images come from: bundled digits, MNIST, the paper's nanoparticles, one's own files."""
 
 import csv
 import gzip
 import hashlib
 import http.client
+import io
 import logging
 import math
 import os
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 ARRAYS = (".npy", ".npz", ".h5", ".hdf5")
 FULL_SCALE = {"bool": 1, "uint8": 255, "uint16": 65535}
 PICTURES = (".png", ".tif", ".tiff")
+ENDINGS = {"mnist": ("ubyte", ".gz"), "nanoparticles": (".npy",)}  # in a folder of the source's
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
@@ -38,6 +40,7 @@ MNIST_MD5 = {  # of the uncompressed files
     "t10k-images-idx3-ubyte": "2646ac647ad5339dbf082846283269ea",
     "t10k-labels-idx1-ubyte": "27ae3e4e09519cfbb04c329615203637",
 }
+NANOPARTICLES = ("train_plas.npy", "plasmonic_labels.npy")  # the authors' images and counts
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,36 @@ def fetch_mnist(
     )
 
 
+def fetch_array(url: str, folder: str | Path) -> Path:
+    """Download one .npy file, whole or not at all, unless the folder holds it.
+
+    Args:
+        url: Its address.
+        folder: Where it shall stand, under its name and a digest of the address.
+
+    Returns:
+        The file.
+
+    Raises:
+        InputError: If it cannot be had, is no array of numbers, or cannot be written.
+    """
+    name = url.rstrip("/").rsplit("/", 1)[-1].partition("?")[0]
+    path = Path(folder) / f"{_md5(url.encode())[:8]}-{name}"
+    if not path.exists():
+        try:
+            with urllib.request.urlopen(url, timeout=60) as response:
+                content = response.read()
+            np.load(io.BytesIO(content), allow_pickle=False)
+        except (OSError, EOFError, ValueError, http.client.HTTPException) as error:
+            raise InputError(
+                f"{url}: no .npy file could be fetched ({error}); correct the address, or fetch it "
+                "another way and give the file"
+            ) from error
+        _write_whole(path, content)
+        logger.info("fetched %s to %s", url, path)
+    return path
+
+
 def _md5(content: bytes) -> str:
     return hashlib.md5(content, usedforsecurity=False).hexdigest()
 
@@ -150,7 +183,7 @@ def files(source: str, path: str | None, labels: str | None) -> list[str]:
     """List the files of this machine that a source reads, those that are there.
 
     Args:
-        source: "digits", "mnist" or "files".
+        source: "digits", "mnist", "nanoparticles" or "files".
         path: Section `images`'s path.
         labels: Its labels.
 
@@ -165,7 +198,7 @@ def files(source: str, path: str | None, labels: str | None) -> list[str]:
         if place.is_file():
             found.append(str(place))
         elif place.is_dir():
-            endings = ("ubyte", ".gz") if source == "mnist" else PICTURES
+            endings = ENDINGS.get(source, PICTURES)
             inside = (f for f in place.rglob("*") if f.name.lower().endswith(endings))
             found += sorted(map(str, inside))
     return found
@@ -181,8 +214,7 @@ def _read_digits(path: None, labels: None) -> Raw:
 def _read_mnist(path: str | None, labels: None) -> Raw:
     names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
     if not (folder := path or os.environ.get("ZBO_MNIST")):
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zbo" / "mnist"
-        return Raw(*(read_idx(fetch_mnist(name, cache)) for name in names), "mnist")
+        return Raw(*(read_idx(fetch_mnist(name, _cache("mnist"))) for name in names), "mnist")
     parts = []
     for name in names:
         found = [
@@ -195,6 +227,49 @@ def _read_mnist(path: str | None, labels: None) -> Raw:
             )
         parts.append(read_idx(found[0]))
     return Raw(*parts, str(folder))
+
+
+def _cache(name: str) -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "zbo" / name
+
+
+def _read_nanoparticles(path: str, labels: str | None) -> Raw:
+    """Read the authors' files: a folder of both, or each by itself; on this machine or fetched."""
+    if not path.endswith(".npy"):
+        path, beside = (f"{path.rstrip('/')}/{name}" for name in NANOPARTICLES)
+        labels = labels or beside
+    if not labels:
+        raise InputError(
+            f"images.labels: none for {path}; give {NANOPARTICLES[1]}, or as images.path the "
+            "folder or address that holds both"
+        )
+    images, counts = _local_array(path), _local_array(labels)
+    if images.ndim != 3 or images.shape[1:] != (96, 96):
+        raise InputError(
+            f"{path}: an array of shape {images.shape}; the nanoparticle images are "
+            "(n, 96, 96), read others with images.source: files"
+        )
+    if counts.shape != images.shape[:1]:
+        raise InputError(
+            f"{labels}: an array of shape {counts.shape}; give one count an image, "
+            f"({len(images)},) for {path}"
+        )
+    whole = counts.dtype.kind in "uif" and np.isfinite(counts).all() and (counts % 1 == 0).all()
+    if not whole or (counts < 1).any():
+        raise InputError(f"{labels}: values that count no particles; give whole numbers from 1")
+    return Raw(images, counts.astype(np.int64), path)
+
+
+def _local_array(place: str) -> np.ndarray:
+    if "://" in place:
+        file = fetch_array(place, _cache("nanoparticles"))
+    elif not (file := Path(place).expanduser()).is_file():
+        raise InputError(
+            f"{place}: there is no such file; images.path of nanoparticles is a folder or address "
+            f"with {' and '.join(NANOPARTICLES)}, or null for simulated images"
+        )
+    with _arrays(file) as arrays:
+        return arrays[""]
 
 
 def _read_files(given: str, labels: str | None) -> Raw:
@@ -315,4 +390,9 @@ def _pick(arrays: Mapping[str, Any], name: str, ndim: int, path: Path) -> np.nda
     return chosen[()]
 
 
-READERS = {"digits": _read_digits, "mnist": _read_mnist, "files": _read_files}
+READERS = {
+    "digits": _read_digits,
+    "mnist": _read_mnist,
+    "nanoparticles": _read_nanoparticles,
+    "files": _read_files,
+}

@@ -6,16 +6,18 @@ then the sources they are read from.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from zbo import nanoparticles
 from zbo.errors import InputError
 from zbo.image_sources import FULL_SCALE, READERS, Raw, unit_range
 
 logger = logging.getLogger(__name__)
 
+SIMULATED = 10_000  # nanoparticle images, unless told otherwise
 MIN_SIDE = 5  # pixels: the window of the structural similarity
 
 
@@ -23,12 +25,14 @@ MIN_SIDE = 5  # pixels: the window of the structural similarity
 class ImageSettings:
     """Which images, and how they are prepared: the `images` part of a study's configuration."""
 
-    source: str  # "digits", "mnist" or "files"
-    path: str | None = None  # mnist: folder of IDX files; files: array file or folder of pictures
+    source: str  # "digits", "mnist", "nanoparticles" or "files"
+    path: str | None = None  # mnist: folder of IDX files; files: array file or folder of pictures;
+    #                          nanoparticles: folder, file or address; None: simulated images
     labels: str | None = None  # files: .npy, .npz, HDF5, .csv or .txt; None: those of `path`
+    counts: Sequence[int] | None = None  # nanoparticles: keep so many particles; None: all
     size: tuple[int, int] | None = None  # resize to (h, w) pixels
     normalize: str = "range"  # "range" of the source, min-max of the "set" or of each "image"
-    count: int | None = None  # keep so many images, drawn at random; None: all
+    count: int | None = None  # keep so many images, drawn at random; None: all, or SIMULATED
     balance: int | None = None  # resample each class from itself to so many images
     subset: int = 600  # images used during the search
     balance_subset: bool = False  # equally many of each class in the subset
@@ -42,6 +46,7 @@ class ImageSet:
     labels: np.ndarray | None  # (n,) int64
     subset: np.ndarray  # (m,) int64 indices of the images used during the search, ascending
     names: tuple[str, ...] = ()  # what each label is called in the source; index = label
+    simulated: bool = False  # not measured: whatever shows them has to say so
 
 
 def load(settings: ImageSettings, seed: int) -> ImageSet:
@@ -59,7 +64,13 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
         InputError: If a setting or a file is wrong; the message names it and says what to do.
     """
     _check(settings)
-    raw = READERS[settings.source](settings.path, settings.labels)
+    simulated = settings.source == "nanoparticles" and not settings.path
+    if simulated:
+        raw = _simulate(settings, seed)
+    else:
+        raw = READERS[settings.source](settings.path, settings.labels)
+    if settings.counts:
+        raw = _of_counts(raw, settings.counts)
     n, labels, names = len(raw.pictures), None, ()
     if raw.labels is not None:
         labels, names = encode_labels(raw.labels, where := settings.labels or raw.origin)
@@ -83,7 +94,7 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
     classes = (labels, names) if settings.balance_subset else ()
     subset = draw_subset(len(images), settings.subset, _generator(seed, "subset"), *classes)
     logger.info("%s: %d images, %d for the search", raw.origin, len(images), len(subset))
-    return ImageSet(images, labels, subset, names)
+    return ImageSet(images, labels, subset, names, simulated)
 
 
 def balance(
@@ -206,10 +217,36 @@ def _check(settings: ImageSettings) -> None:
         raise InputError(
             "images.path: source 'files' has no path; give a file or a folder of pictures"
         )
-    unused = ["labels"] * (settings.source != "files") + ["path"] * (settings.source == "digits")
+    files, particles = settings.source == "files", settings.source == "nanoparticles"
+    unused = ["labels"] * (not files and not (particles and settings.path is not None))
+    unused += ["path"] * (settings.source == "digits") + ["counts"] * (not particles)
     for key in unused:
         if getattr(settings, key):
             raise InputError(f"images.{key}: source '{settings.source}' has none; leave it out")
+
+
+def _simulate(settings: ImageSettings, seed: int) -> Raw:
+    counts = settings.counts or nanoparticles.COUNTS
+    if not set(counts) <= set(nanoparticles.COUNTS):
+        raise InputError(
+            f"images.counts: {counts}: simulated clusters have 1 to 7 particles; correct it"
+        )
+    n, size = settings.count or SIMULATED, settings.size or (96, 96)
+    pictures, labels = nanoparticles.simulate(n, seed, counts, tuple(size))
+    return Raw(pictures, labels, "simulated nanoparticles")
+
+
+def _of_counts(raw: Raw, counts: Sequence[int]) -> Raw:
+    """Keep the nanoparticle images with these numbers of particles."""
+    for count in counts:
+        if count not in raw.labels:
+            held = ", ".join(map(str, np.unique(raw.labels)))
+            raise InputError(
+                f"images.counts: {raw.origin}: no image of {count} particles, only of {held}; "
+                "correct images.counts or raise images.count"
+            )
+    kept = np.isin(raw.labels, counts)
+    return replace(raw, pictures=raw.pictures[kept], labels=raw.labels[kept])
 
 
 def _number(text: str) -> float:

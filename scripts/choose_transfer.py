@@ -1,0 +1,29 @@
+"""Fit another study's optimum to this study's cycles and bounds (Biswas et al. 2023, figure B2)."""
+
+import numpy as np
+
+from zbo import command, families, storage
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = command.parser(__doc__)
+    parser.add_argument("--optimum", required=True, help="optimum.h5 of the other study")
+    parser.add_argument(
+        "--bounds", required=True, type=float, nargs=2, help="the other study's, low and high"
+    )
+    parser.add_argument("--output", required=True, help="transfer.h5")
+    args = parser.parse_args(argv)
+    trajectories = args.settings["trajectories"]
+    beta = families.transfer(
+        storage.read(args.optimum, kind="candidates")["beta"],
+        tuple(args.bounds),
+        trajectories["cycles"],
+        tuple(trajectories["bounds"]),
+    )
+    storage.write(
+        args.output, {"beta": beta.astype(np.float32)}, kind="candidates", settings=args.settings
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,292 @@
+"""The paper's claims as rules: what is measured, what counts as holding.
+
+Biswas et al. 2023, Mach. Learn.: Sci. Technol. 4 015011, "the paper" below, judges by eye; here
+labels judge, seed by seed. A claim is a rule on one or two studies; the rule gives a number and
+one of HOLDS, PARTLY and NOT.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+HOLDS, PARTLY, NOT = "holds", "holds partly", "does not hold"
+UNKNOWN = "not computed"
+LEVEL = 0.9  # of every interval
+MIXING = 0.05  # share of images outside their class's majority label that counts as negligible
+# What the paper compares; `constant`, the best of several, is this project's control.
+WITHOUT_CLASSES = ("vanilla", "vae")
+CONTROL = "constant"
+
+
+@dataclass(frozen=True)
+class Study:
+    """Results of one study.
+
+    Args:
+        scores: Model to score to the values of its seeds, shape (seeds,), NaN where there is none;
+            seed i is the same for every model.
+        optimum: The recommended trajectory, shape (N,).
+        bounds: Of the trajectories searched.
+        trials: Evaluations of the search.
+        stopped: Whether it stopped before its budget was spent.
+        labels: Labels there are.
+    """
+
+    scores: Mapping[str, Mapping[str, np.ndarray]]
+    optimum: np.ndarray
+    bounds: tuple[float, float]
+    trials: int
+    stopped: bool
+    labels: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Our number for a claim, and what it says about it."""
+
+    ours: str
+    verdict: str
+
+
+Rule = Callable[..., Finding]
+
+
+def interval_of_mean(values: np.ndarray) -> tuple[float, float]:
+    """Student's interval of a mean at LEVEL; infinite for fewer than two values."""
+    if len(values) < 2:
+        return -np.inf, np.inf
+    half = stats.t.ppf((1 + LEVEL) / 2, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
+    return float(values.mean() - half), float(values.mean() + half)
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
+    """Spearman's correlation and its bootstrap interval at LEVEL, from pairs both finite.
+
+    Args:
+        x: Shape (n,).
+        y: Shape (n,).
+
+    Returns:
+        Correlation, lower and upper end; NaN where fewer than four pairs, or one side is constant.
+    """
+    both = np.isfinite(x) & np.isfinite(y)
+    x, y = x[both], y[both]
+    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return np.nan, np.nan, np.nan
+    rng = np.random.default_rng(0)
+    again = []
+    for chosen in rng.integers(0, len(x), (2000, len(x))):
+        if np.ptp(x[chosen]) and np.ptp(y[chosen]):
+            again.append(stats.spearmanr(x[chosen], y[chosen]).statistic)
+    low, high = np.quantile(again, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(stats.spearmanr(x, y).statistic), float(low), float(high)
+
+
+def judge(difference: np.ndarray) -> str:
+    """HOLDS if the interval of the mean is above 0, PARTLY if only the mean is, else NOT."""
+    if not len(difference):
+        return UNKNOWN
+    if difference.mean() <= 0:
+        return NOT
+    return HOLDS if interval_of_mean(difference)[0] > 0 else PARTLY
+
+
+def more(score: str, of: str, than: str | tuple[str, ...]) -> Rule:
+    """`of` has a higher score than `than`, or than the best of several; paired by seed."""
+
+    def rule(study: Study) -> Finding:
+        rivals = (than,) if isinstance(than, str) else than
+        rival = max(rivals, key=lambda model: _mean(study, model, score))
+        return _paired(study, score, of, rival, sign=1)
+
+    return rule
+
+
+def less(score: str, of: str, than: str | tuple[str, ...]) -> Rule:
+    """`of` has a lower score than `than`, or than the lowest of several; paired by seed."""
+
+    def rule(study: Study) -> Finding:
+        rivals = (than,) if isinstance(than, str) else than
+        rival = min(rivals, key=lambda model: _mean(study, model, score))
+        return _paired(study, score, of, rival, sign=-1)
+
+    return rule
+
+
+def best(score: str, of: str) -> Rule:
+    """`of` has a higher score than every other model the paper compares."""
+
+    def rule(study: Study) -> Finding:
+        return more(score, of, _others(study, of))(study)
+
+    return rule
+
+
+def worst(score: str, of: str) -> Rule:
+    """`of` has a lower score than every other model the paper compares."""
+
+    def rule(study: Study) -> Finding:
+        return less(score, of, _others(study, of))(study)
+
+    return rule
+
+
+def extracts(model: str, least: int = 0, most: int | None = None) -> Rule:
+    """`model` extracts so many labels: HOLDS in every seed, PARTLY in some, else NOT."""
+
+    def rule(study: Study) -> Finding:
+        found = _values(study, model, "extracted")
+        top = study.labels if most is None else most
+        right = (found >= least) & (found <= top)
+        ours = f"{_spread(found, 1)} of {study.labels}; {right.sum()} of {len(right)} seeds"
+        return Finding(ours, _share(right))
+
+    return rule
+
+
+def only(model: str) -> Rule:
+    """`model` extracts all labels and no other the paper compares does (most seeds of each)."""
+
+    def rule(study: Study) -> Finding:
+        share = {
+            name: float((_values(study, name, "extracted") == study.labels).mean())
+            for name in (model, *_others(study, model))
+        }
+        all_of_them = ", ".join(name for name, often in share.items() if often) or "none"
+        rest = max(often for name, often in share.items() if name != model)
+        alone = share[model] > rest
+        verdict = HOLDS if alone and share[model] > 0.5 and rest == 0 else PARTLY if alone else NOT
+        ours = f"all {study.labels} in {share[model]:.0%} of its seeds; in any: {all_of_them}"
+        return Finding(ours, verdict)
+
+    return rule
+
+
+def mixes(model: str, negligibly: bool) -> Rule:
+    """Images outside their class's majority label: at most MIXING of all, or more than that."""
+
+    def rule(study: Study) -> Finding:
+        mixing = 1 - _values(study, model, "purity")
+        right = mixing <= MIXING if negligibly else mixing > MIXING
+        return Finding(f"{_spread(mixing)} of the images; {right.sum()} of {len(right)} seeds", _share(right))
+
+    return rule
+
+
+def stops_before(evaluations: int) -> Rule:
+    """The search stopped by its own rule with fewer evaluations."""
+
+    def rule(study: Study) -> Finding:
+        early = study.stopped and study.trials < evaluations
+        why = "by itself" if study.stopped else "with its budget spent"
+        verdict = HOLDS if early else NOT
+        if study.trials < evaluations and not study.stopped:
+            verdict = UNKNOWN  # the budget was smaller: nothing can be said
+        return Finding(f"stopped after {study.trials} evaluations, {why}", verdict)
+
+    return rule
+
+
+def follows(score: str) -> Rule:
+    """Models with a higher `score` have a higher accuracy: rank correlation over models, seeds."""
+
+    def rule(study: Study) -> Finding:
+        rho, low, high = rank_correlation(*paired_scores(study.scores, score))
+        if np.isnan(rho):
+            return Finding("too few models", UNKNOWN)
+        verdict = HOLDS if low > 0 else PARTLY if rho > 0 else NOT
+        return Finding(f"Spearman {rho:.2f} [{low:.2f}, {high:.2f}]", verdict)
+
+    return rule
+
+
+def cools() -> Rule:
+    """The optimum falls with the cycles: correlation with their number below -0.5."""
+
+    def rule(study: Study) -> Finding:
+        rho = float(stats.spearmanr(np.arange(len(study.optimum)), study.optimum).statistic)
+        verdict = HOLDS if rho < -0.5 else PARTLY if rho < 0 else NOT
+        return Finding(f"Spearman of β and cycle {rho:.2f}", verdict)
+
+    return rule
+
+
+def differs() -> Rule:
+    """Two optima, as shares of their bounds, correlate below 0.5 and are 0.1 apart on average."""
+
+    def rule(study: Study, other: Study) -> Finding:
+        share = np.linspace(0, 1, 200)
+        one, two = (
+            np.interp(share, np.linspace(0, 1, len(s.optimum)), s.optimum) for s in (study, other)
+        )
+        one, two = (
+            (beta - s.bounds[0]) / (s.bounds[1] - s.bounds[0])
+            for beta, s in ((one, study), (two, other))
+        )
+        rho = float(stats.spearmanr(one, two).statistic)
+        apart = float(np.abs(one - two).mean())
+        met = (rho < 0.5) + (apart > 0.1)
+        ours = f"Spearman {rho:.2f}; apart by {apart:.2f} of the bounds"
+        return Finding(ours, (NOT, PARTLY, HOLDS)[met])
+
+    return rule
+
+
+def gains_more(score: str, of: str, over: str) -> Rule:
+    """The gain of one model over another is larger in the first study than in the second."""
+
+    def rule(study: Study, other: Study) -> Finding:
+        first, second = (_differences(s, score, of, over) for s in (study, other))
+        count = min(len(first), len(second))
+        ours = f"gain {_spread(first)} against {_spread(second)}"
+        return Finding(ours, judge(first[:count] - second[:count]))
+
+    return rule
+
+
+def paired_scores(
+    scores: Mapping[str, Mapping[str, np.ndarray]], score: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """A score and the accuracy of every seed of every model with classes, shape (n,) each."""
+    chosen = [of_model for name, of_model in scores.items() if name not in WITHOUT_CLASSES]
+    return tuple(np.concatenate([of_model[name] for of_model in chosen]) for name in (score, "accuracy"))
+
+
+def _values(study: Study, model: str, score: str) -> np.ndarray:
+    values = study.scores[model][score]
+    return values[np.isfinite(values)]
+
+
+def _mean(study: Study, model: str, score: str) -> float:
+    values = _values(study, model, score)
+    return float(values.mean()) if len(values) else -np.inf
+
+
+def _others(study: Study, of: str) -> tuple[str, ...]:
+    return tuple(model for model in study.scores if model not in (of, CONTROL))
+
+
+def _differences(study: Study, score: str, of: str, than: str) -> np.ndarray:
+    difference = study.scores[of][score] - study.scores[than][score]
+    return difference[np.isfinite(difference)]
+
+
+def _paired(study: Study, score: str, of: str, than: str, sign: int) -> Finding:
+    one, two = (_spread(_values(study, model, score)) for model in (of, than))
+    verdict = judge(sign * _differences(study, score, of, than))
+    return Finding(f"{one} against {two} ({than})", verdict)
+
+
+def _share(right: np.ndarray) -> str:
+    if not len(right):
+        return UNKNOWN
+    return HOLDS if right.all() else PARTLY if right.any() else NOT
+
+
+def _spread(values: np.ndarray, digits: int = 2) -> str:
+    if not len(values):
+        return "none"
+    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
+    return f"{values.mean():.{digits}f}{spread}"
