@@ -170,7 +170,9 @@ def mixes(model: str, negligibly: bool) -> Rule:
     def rule(study: Study) -> Finding:
         mixing = 1 - _values(study, model, "purity")
         right = mixing <= MIXING if negligibly else mixing > MIXING
-        return Finding(f"{_spread(mixing)} of the images; {right.sum()} of {len(right)} seeds", _share(right))
+        return Finding(
+            f"{_spread(mixing)} of the images; {right.sum()} of {len(right)} seeds", _share(right)
+        )
 
     return rule
 
@@ -251,7 +253,9 @@ def paired_scores(
 ) -> tuple[np.ndarray, np.ndarray]:
     """A score and the accuracy of every seed of every model with classes, shape (n,) each."""
     chosen = [of_model for name, of_model in scores.items() if name not in WITHOUT_CLASSES]
-    return tuple(np.concatenate([of_model[name] for of_model in chosen]) for name in (score, "accuracy"))
+    return tuple(
+        np.concatenate([of_model[name] for of_model in chosen]) for name in (score, "accuracy")
+    )
 
 
 def _values(study: Study, model: str, score: str) -> np.ndarray:
