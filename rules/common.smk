@@ -28,6 +28,23 @@ FIGURES = [
     "scores",
 ]
 
+# Of the paper, each a rule in rules/paper.smk.
+PAPER_FIGURES = [
+    *(
+        "fig03",
+        "fig04",
+        "fig05",
+        "fig06",
+        "fig07",
+        "fig08",
+        "fig09",
+        "fig10",
+        "fig11",
+        "fig12",
+    ),
+    *("figB1", "figB2"),
+]
+
 # The paper's three problems: its figures and claims are about them.
 PAPER_STUDIES = ("mnist", "nanoparticles-3", "nanoparticles-7")
 
@@ -98,6 +115,25 @@ for named in RUN:
 def study_of_paper(name, paper):
     """Name one of the paper's studies at the scale of a folder, "paper" or "paper-reduced"."""
     return studies.at_scale(name, paper.removeprefix("paper-"))
+
+
+def in_paper(name, file):
+    """Name a file of one of the paper's studies, at the scale of the config."""
+    return f"results/{study_of_paper(name, PAPER)}/{file}"
+
+
+def models_in_paper(name):
+    """The models that one of the paper's studies compares."""
+    return models_of(study_of_paper(name, PAPER))
+
+
+def last_iteration_in_paper(name):
+    """Give a rule the last iteration of one of the paper's studies."""
+
+    def last(wildcards):
+        return last_iteration_of(study_of_paper(name, PAPER))
+
+    return last
 
 
 def settings_for(stage):
@@ -250,10 +286,14 @@ def bounds_to_transfer(wildcards):
 
 
 def models_of_study(wildcards):
+    return models_of(wildcards.study)
+
+
+def models_of(study):
     """Every compared model, once a seed."""
-    compare = STUDIES[wildcards.study]["compare"]
+    compare = STUDIES[study]["compare"]
     return [
-        f"results/{wildcards.study}/models/{model}-{replicate}.h5"
+        f"results/{study}/models/{model}-{replicate}.h5"
         for model in compare["models"]
         for replicate in range(compare["seeds"])
     ]

@@ -21,24 +21,23 @@ def main(argv: list[str] | None = None) -> None:
 
     prepared = storage.read(args.images, kind="images")
     labels, names = prepared.get("labels"), prepared.get("names")
-    kind = panels.simulated(prepared)
     scores = plots.read_scores(args.scores)
     mosaics, titles = [], []
     for name in args.shown:
         if name == "data":
             mosaics.append(panels.samples(prepared))
-            titles.append(f"{kind}images\n")
+            titles.append("images\n")
         else:
             model = panels.first_trained(args.models, name)
             mosaics.append(panels.manifold(model, labels, names))
-            trained = f", {kind}images" if kind else ""
             words = panels.accuracy(scores[name]["accuracy"])
-            titles.append(f"{plots.MODELS.get(name, name)}{trained}\n{words}")
+            titles.append(f"{plots.MODELS.get(name, name)}\n{words}")
     with plots.style():
         figure, axes = _lay_out([mosaic.height for mosaic in mosaics])
         for ax, letter, mosaic, title in zip(axes, "abcdefgh", mosaics, titles, strict=False):
             mosaic.draw(ax, "")
             plots.letter(ax, letter, title)
+        panels.say_simulated(figure, prepared)
         plots.save(figure, args.output)
 
 

@@ -15,7 +15,8 @@ def main(argv: list[str] | None = None) -> None:
     shown = panels.samples(prepared)
     with plots.style():
         figure = plots.figure(plots.COLUMN, plots.COLUMN * shown.height + 0.25)
-        shown.draw(figure.subplots(), f"{panels.simulated(prepared)}images")
+        shown.draw(figure.subplots(), "")
+        panels.say_simulated(figure, prepared)
         plots.save(figure, args.output)
 
 

@@ -31,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
             mosaic.draw(ax, f"{plots.MODELS.get(name, name)}\n{words}".rstrip())
         for ax in list(figure.axes)[len(shown) :]:
             ax.set_visible(False)
+        panels.say_simulated(figure, prepared)
         plots.save(figure, args.output)
 
 

@@ -216,9 +216,10 @@ def accuracy(values: np.ndarray) -> str:
     return f"accuracy {known.mean():.2f}{spread}{more}"
 
 
-def simulated(prepared: dict[str, np.ndarray]) -> str:
-    """Give "simulated " where the images of images.h5 are not measured, else nothing."""
-    return "simulated " if prepared.get("simulated", False) else ""
+def say_simulated(figure: Figure, prepared: dict[str, np.ndarray]) -> None:
+    """Say under a figure that the images of images.h5 are not measured, where they are not."""
+    if prepared.get("simulated", False):
+        figure.supxlabel("simulated images", x=0.99, ha="right", fontsize="small", color="0.35")
 
 
 def _filled(images: np.ndarray, count: int) -> np.ndarray:

@@ -33,7 +33,7 @@ COLUMN, PAGE = 3.3, 7.0  # widths of one column and of two, inches
 BETA = r"$\beta_c$"
 MODELS = {
     "vanilla": "vanilla VAE",
-    "vae": "VAE, tuned",
+    "vae": "VAE, study's settings",
     "beta-1": f"jrVAE, {BETA} = 1",
     "beta-0.01": f"jrVAE, {BETA} = 0.01",
     "constant": f"jrVAE, best constant {BETA}",
