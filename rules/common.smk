@@ -29,24 +29,7 @@ FIGURES = [
 ]
 
 # Of the paper, each a rule in rules/paper.smk.
-PAPER_FIGURES = [
-    *(
-        "fig03",
-        "fig04",
-        "fig05",
-        "fig06",
-        "fig07",
-        "fig08",
-        "fig09",
-        "fig10",
-        "fig11",
-        "fig12",
-    ),
-    *("figB1", "figB2"),
-]
-
-# The paper's three problems: its figures and claims are about them.
-PAPER_STUDIES = ("mnist", "nanoparticles-3", "nanoparticles-7")
+PAPER_FIGURES = [*(f"fig{number:02d}" for number in range(3, 13)), "figB1", "figB2"]
 
 # What each stage depends on: a change anywhere else does not run it again. The budget and the
 # stopping rule are in no iteration's, so changing them continues a search or cuts it short.
@@ -136,6 +119,18 @@ def last_iteration_in_paper(name):
     return last
 
 
+def of_paper(path):
+    """Give a rule one file of each of the paper's studies, at the scale of {paper}."""
+
+    def files(wildcards):
+        return [
+            path.format(study=study_of_paper(name, wildcards.paper))
+            for name in studies.PAPER_STUDIES
+        ]
+
+    return files
+
+
 def settings_for(stage):
     """Give a rule its part of the study's settings as JSON, sorted, so that equal means equal."""
 
@@ -221,6 +216,13 @@ def last_iteration(wildcards):
 def last_iterations(wildcards):
     """The last iteration of every study."""
     return [last_iteration_of(study) for study in RUN]
+
+
+def last_iterations_of_paper(wildcards):
+    """The last iteration of each of the paper's studies, at the scale of the config."""
+    return [
+        last_iteration_of(study_of_paper(name, PAPER)) for name in studies.PAPER_STUDIES
+    ]
 
 
 def last_iteration_of(study):

@@ -270,6 +270,13 @@ def test_measured_nanoparticles_are_read(measured, monkeypatch, tmp_path, kind):
     np.testing.assert_allclose(loaded.images, np.load(images) / 100, atol=1e-6)
 
 
+def test_files_a_study_reads_are_listed_and_addresses_are_not(measured):
+    found = image_sources.files("nanoparticles", str(measured), None)
+    assert found == sorted(str(measured / name) for name in image_sources.NANOPARTICLES)
+    assert image_sources.files("nanoparticles", measured.as_uri(), None) == []
+    assert image_sources.files("nanoparticles", None, None) == []
+
+
 def test_fetched_files_are_kept(measured, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     first = load(particles(measured.as_uri()), 0)

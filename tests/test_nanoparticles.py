@@ -1,10 +1,13 @@
 """Simulated micrographs: the clusters' geometry, their counts, and what the images show."""
 
+import importlib
+import json
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
-from zbo import nanoparticles
+from zbo import nanoparticles, storage
 from zbo.nanoparticles import (
     COUNTS,
     FIELD,
@@ -19,7 +22,7 @@ from zbo.nanoparticles import (
 
 @pytest.fixture(scope="module")
 def clusters():
-    return assemble(400, np.random.default_rng(0))
+    return assemble(3000, np.random.default_rng(0))
 
 
 def spheres(clusters, i):
@@ -129,3 +132,12 @@ def test_rims_are_bright_and_clefts_dark():
     pair = expose(two, np.random.default_rng(0), (96, 96)).mean(0)
     contact, middles = pair[46:50, 47:49], pair[46:50, [38, 39, 56, 57]]  # 40 nm are 8.9 pixels
     assert contact.mean() < 0.9 * middles.mean()
+
+
+def test_the_file_of_images_says_that_they_are_simulated(tmp_path):
+    prepare = importlib.import_module("prepare_images")
+    for source, simulated in (("nanoparticles", True), ("digits", False)):
+        images = {"source": source, "count": 70, "size": [24, 24], "subset": 10}
+        settings, output = json.dumps({"seed": 0, "images": images}), tmp_path / f"{source}.h5"
+        prepare.main(["--settings", settings, "--output", str(output)])
+        assert bool(storage.read(output, kind="images")["simulated"]) is simulated

@@ -15,6 +15,7 @@ HOLDS, PARTLY, NOT = "holds", "holds partly", "does not hold"
 UNKNOWN = "not computed"
 LEVEL = 0.9  # of every interval
 MIXING = 0.05  # share of images outside their class's majority label that counts as negligible
+SCORES = ("accuracy", "purity", "extracted", "rotation", "objective", "l1")  # columns of scores.csv
 # What the paper compares; `constant`, the best of several, is this project's control.
 WITHOUT_CLASSES = ("vanilla", "vae")
 CONTROL = "constant"
@@ -50,7 +51,18 @@ class Finding:
     verdict: str
 
 
-Rule = Callable[..., Finding]
+@dataclass(frozen=True)
+class Rule:
+    """How a claim is judged: in words, and as a function of one study or two."""
+
+    text: str
+    judge: Callable[..., Finding]
+
+    def __call__(self, *of: Study) -> Finding:
+        try:
+            return self.judge(*of)
+        except KeyError as error:
+            return Finding(f"no model {error.args[0]} is compared", UNKNOWN)
 
 
 def interval_of_mean(values: np.ndarray) -> tuple[float, float]:
@@ -86,6 +98,7 @@ def rank_correlation(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]
 
 def judge(difference: np.ndarray) -> str:
     """HOLDS if the interval of the mean is above 0, PARTLY if only the mean is, else NOT."""
+    difference = difference[np.isfinite(difference)]
     if not len(difference):
         return UNKNOWN
     if difference.mean() <= 0:
@@ -93,44 +106,28 @@ def judge(difference: np.ndarray) -> str:
     return HOLDS if interval_of_mean(difference)[0] > 0 else PARTLY
 
 
-def more(score: str, of: str, than: str | tuple[str, ...]) -> Rule:
-    """`of` has a higher score than `than`, or than the best of several; paired by seed."""
+def higher(score: str, of: str, than: str | None = None) -> Rule:
+    """`of` has a higher score than `than`, or than every other model the paper compares."""
+    return _compare(score, of, than, sign=1)
 
+
+def lower(score: str, of: str, than: str | None = None) -> Rule:
+    """`of` has a lower score than `than`, or than every other model the paper compares."""
+    return _compare(score, of, than, sign=-1)
+
+
+def _compare(score: str, of: str, than: str | None, sign: int) -> Rule:
     def rule(study: Study) -> Finding:
-        rivals = (than,) if isinstance(than, str) else than
-        rival = max(rivals, key=lambda model: _mean(study, model, score))
-        return _paired(study, score, of, rival, sign=1)
+        one = study.scores[of]
+        others = [m for m in study.scores if m not in (of, CONTROL)] if than is None else [than]
+        # The one that comes closest, by its mean.
+        rival = max(others, key=lambda m: sign * np.nanmean(study.scores[m][score]))
+        two = study.scores[rival]
+        verdict = judge(sign * (one[score] - two[score]))
+        return Finding(f"{_spread(one[score])} against {_spread(two[score])} ({rival})", verdict)
 
-    return rule
-
-
-def less(score: str, of: str, than: str | tuple[str, ...]) -> Rule:
-    """`of` has a lower score than `than`, or than the lowest of several; paired by seed."""
-
-    def rule(study: Study) -> Finding:
-        rivals = (than,) if isinstance(than, str) else than
-        rival = min(rivals, key=lambda model: _mean(study, model, score))
-        return _paired(study, score, of, rival, sign=-1)
-
-    return rule
-
-
-def best(score: str, of: str) -> Rule:
-    """`of` has a higher score than every other model the paper compares."""
-
-    def rule(study: Study) -> Finding:
-        return more(score, of, _others(study, of))(study)
-
-    return rule
-
-
-def worst(score: str, of: str) -> Rule:
-    """`of` has a lower score than every other model the paper compares."""
-
-    def rule(study: Study) -> Finding:
-        return less(score, of, _others(study, of))(study)
-
-    return rule
+    word = "higher" if sign > 0 else "lower"
+    return Rule(f"{score} of {of} is {word} than of {than or 'any other model'}", rule)
 
 
 def extracts(model: str, least: int = 0, most: int | None = None) -> Rule:
@@ -143,25 +140,28 @@ def extracts(model: str, least: int = 0, most: int | None = None) -> Rule:
         ours = f"{_spread(found, 1)} of {study.labels}; {right.sum()} of {len(right)} seeds"
         return Finding(ours, _share(right))
 
-    return rule
+    bounds = [f"at least {least}"] * (least > 0) + [f"at most {most}"] * (most is not None)
+    return Rule(f"{model} extracts {' and '.join(bounds)} labels, seed by seed", rule)
 
 
 def only(model: str) -> Rule:
-    """`model` extracts all labels and no other the paper compares does (most seeds of each)."""
+    """`model` extracts all labels and no other does; PARTLY if it does more often than others."""
 
     def rule(study: Study) -> Finding:
         share = {
             name: float((_values(study, name, "extracted") == study.labels).mean())
-            for name in (model, *_others(study, model))
+            for name in study.scores
+            if name != CONTROL
         }
-        all_of_them = ", ".join(name for name, often in share.items() if often) or "none"
-        rest = max(often for name, often in share.items() if name != model)
-        alone = share[model] > rest
-        verdict = HOLDS if alone and share[model] > 0.5 and rest == 0 else PARTLY if alone else NOT
-        ours = f"all {study.labels} in {share[model]:.0%} of its seeds; in any: {all_of_them}"
-        return Finding(ours, verdict)
+        own = share.pop(model)
+        others = {name: often for name, often in share.items() if often}
+        verdict = HOLDS if own == 1 and not others else NOT
+        if own > max(share.values()) and verdict == NOT:
+            verdict = PARTLY
+        listed = ", ".join(f"{name} {often:.0%}" for name, often in others.items()) or "none"
+        return Finding(f"in {own:.0%} of its seeds; others: {listed}", verdict)
 
-    return rule
+    return Rule(f"{model} extracts all labels in every seed, any other model in none", rule)
 
 
 def mixes(model: str, negligibly: bool) -> Rule:
@@ -170,15 +170,15 @@ def mixes(model: str, negligibly: bool) -> Rule:
     def rule(study: Study) -> Finding:
         mixing = 1 - _values(study, model, "purity")
         right = mixing <= MIXING if negligibly else mixing > MIXING
-        return Finding(
-            f"{_spread(mixing)} of the images; {right.sum()} of {len(right)} seeds", _share(right)
-        )
+        ours = f"{_spread(mixing)} of the images; {right.sum()} of {len(right)} seeds"
+        return Finding(ours, _share(right))
 
-    return rule
+    word = "at most" if negligibly else "more than"
+    return Rule(f"{model} mixes {word} {MIXING:.0%} of the images (1 - purity), seed by seed", rule)
 
 
 def stops_before(evaluations: int) -> Rule:
-    """The search stopped by its own rule with fewer evaluations."""
+    """The search ends by its stopping rule; UNKNOWN where its budget was smaller anyway."""
 
     def rule(study: Study) -> Finding:
         early = study.stopped and study.trials < evaluations
@@ -186,9 +186,9 @@ def stops_before(evaluations: int) -> Rule:
         verdict = HOLDS if early else NOT
         if study.trials < evaluations and not study.stopped:
             verdict = UNKNOWN  # the budget was smaller: nothing can be said
-        return Finding(f"stopped after {study.trials} evaluations, {why}", verdict)
+        return Finding(f"{study.trials} evaluations, ended {why}", verdict)
 
-    return rule
+    return Rule(f"the search stops by itself before {evaluations} evaluations", rule)
 
 
 def follows(score: str) -> Rule:
@@ -199,9 +199,9 @@ def follows(score: str) -> Rule:
         if np.isnan(rho):
             return Finding("too few models", UNKNOWN)
         verdict = HOLDS if low > 0 else PARTLY if rho > 0 else NOT
-        return Finding(f"Spearman {rho:.2f} [{low:.2f}, {high:.2f}]", verdict)
+        return Finding(f"{rho:.2f} [{low:.2f}, {high:.2f}]", verdict)
 
-    return rule
+    return Rule(f"rank correlation of {score} and accuracy over models and seeds is above 0", rule)
 
 
 def cools() -> Rule:
@@ -210,9 +210,9 @@ def cools() -> Rule:
     def rule(study: Study) -> Finding:
         rho = float(stats.spearmanr(np.arange(len(study.optimum)), study.optimum).statistic)
         verdict = HOLDS if rho < -0.5 else PARTLY if rho < 0 else NOT
-        return Finding(f"Spearman of β and cycle {rho:.2f}", verdict)
+        return Finding(f"{rho:.2f}", verdict)
 
-    return rule
+    return Rule("rank correlation of the optimum's β and its cycle is below -0.5", rule)
 
 
 def differs() -> Rule:
@@ -230,22 +230,26 @@ def differs() -> Rule:
         rho = float(stats.spearmanr(one, two).statistic)
         apart = float(np.abs(one - two).mean())
         met = (rho < 0.5) + (apart > 0.1)
-        ours = f"Spearman {rho:.2f}; apart by {apart:.2f} of the bounds"
+        ours = f"correlation {rho:.2f}, {apart:.2f} apart"
         return Finding(ours, (NOT, PARTLY, HOLDS)[met])
 
-    return rule
+    return Rule(
+        "as shares of their bounds, the optima's rank correlation is below 0.5 and they are more "
+        "than 0.1 apart on average",
+        rule,
+    )
 
 
 def gains_more(score: str, of: str, over: str) -> Rule:
     """The gain of one model over another is larger in the first study than in the second."""
 
     def rule(study: Study, other: Study) -> Finding:
-        first, second = (_differences(s, score, of, over) for s in (study, other))
+        first, second = (s.scores[of][score] - s.scores[over][score] for s in (study, other))
         count = min(len(first), len(second))
-        ours = f"gain {_spread(first)} against {_spread(second)}"
+        ours = f"{_spread(first)} against {_spread(second)}"
         return Finding(ours, judge(first[:count] - second[:count]))
 
-    return rule
+    return Rule(f"{score} of {of} less that of {over} is higher with the first study", rule)
 
 
 def paired_scores(
@@ -263,26 +267,6 @@ def _values(study: Study, model: str, score: str) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
-def _mean(study: Study, model: str, score: str) -> float:
-    values = _values(study, model, score)
-    return float(values.mean()) if len(values) else -np.inf
-
-
-def _others(study: Study, of: str) -> tuple[str, ...]:
-    return tuple(model for model in study.scores if model not in (of, CONTROL))
-
-
-def _differences(study: Study, score: str, of: str, than: str) -> np.ndarray:
-    difference = study.scores[of][score] - study.scores[than][score]
-    return difference[np.isfinite(difference)]
-
-
-def _paired(study: Study, score: str, of: str, than: str, sign: int) -> Finding:
-    one, two = (_spread(_values(study, model, score)) for model in (of, than))
-    verdict = judge(sign * _differences(study, score, of, than))
-    return Finding(f"{one} against {two} ({than})", verdict)
-
-
 def _share(right: np.ndarray) -> str:
     if not len(right):
         return UNKNOWN
@@ -290,6 +274,7 @@ def _share(right: np.ndarray) -> str:
 
 
 def _spread(values: np.ndarray, digits: int = 2) -> str:
+    values = values[np.isfinite(values)]
     if not len(values):
         return "none"
     spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""

@@ -15,6 +15,9 @@ from zbo.errors import InputError
 ROOT = Path(__file__).resolve().parents[2] / "config"
 REDUCED = "-reduced"  # ending of the name of a study at its reduced scale
 
+# The paper's three problems: its figures and claims are about them.
+PAPER_STUDIES = ("mnist", "nanoparticles-3", "nanoparticles-7")
+
 
 def known(root: Path = ROOT) -> list[str]:
     """List the studies there are, also at the reduced scale where a file has one."""

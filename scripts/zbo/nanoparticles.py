@@ -1,25 +1,26 @@
 """Simulated scanning electron micrographs of clusters of gold spheres, labelled by their count.
 
-They stand in for the paper's measured images (section 4, figure B1), of which only the size and
-the labels are published. What is known or chosen, lengths in nm:
+They stand in for the measured images of Biswas et al. 2023 (section 4, figure B1), of which the
+paper tells pixels and labels only. What is known, what is chosen; lengths in nm:
 
-Clusters. Spheres of 80 nm, 5 % spread (commercial citrate gold of that size is sold at 8 % or
-less), lie on a flat substrate and touch, as when they stick where they meet. Counts follow
-Smoluchowski's coagulation with a constant kernel (Z. Phys. Chem. 92 (1917) 129), n_k proportional
-to [t / (1 + t)]^k at time t in units of the half life of the number of clusters. Between chains
-(each sphere touches one other) and close-packed islands (two, near the middle) each cluster has a
-tendency of its own. A cluster that does not fit the field of view is not kept, as in cropping.
+Clusters. Spheres of 80 nm, 5 % spread (commercial colloids state 8 % or less), lie on a flat
+substrate and touch, as when they stick where they meet. Counts follow Smoluchowski's coagulation
+with a constant kernel (Z. Phys. Chem. 92 (1917) 129): n_k is proportional to [t / (1 + t)]^k at
+time t in half lives of the number of clusters. Between chains (a sphere touches one other) and
+close-packed islands (two, near the middle) each cluster has a tendency of its own. One that does
+not fit the field of view is grown anew, as such crops are left out.
 
 Contrast (Reimer, Scanning Electron Microscopy, 2nd ed., Springer 1998). The yield of secondary
-electrons grows with tilt as 1 / cos^n, n = 0.8 for heavy elements, until the electrons' escape
-depth, about 2 nm in metals, is no longer small beside the sphere: the rims are bright. Electrons
-leave by Lambert's cosine law, so that the share a neighbouring sphere catches is its view factor;
-clefts and the substrate at a cluster's foot are dark. Gold yields some 2.5 times as much as the
-oxide below it, within the scatter of measured yields (Joy, Scanning 17 (1995) 270).
+electrons grows with tilt as 1 / cos^n, n = 0.8 for heavy elements, and saturates where the rim is
+as thin as their escape depth, about 1 nm in metals (Seiler, J. Appl. Phys. 54 (1983) R1): rims
+are bright. They leave by Lambert's cosine law, and those that meet a neighbouring sphere, its view
+factor, are lost: clefts are dark, and so is the substrate at a cluster's foot. Gold is taken to
+yield 2.5 times what the substrate does; measured yields scatter by as much (Joy, Scanning 17
+(1995) 270).
 
-Microscope. A probe of about 5 nm (standard deviation) with some astigmatism, blur by drift during
-the frame, a gradient over the field, a detector that sees one side a little better, and shot
-noise, Gaussian at these numbers of electrons. Saved with 8 bits, as microscopes do.
+Microscope, chosen as is usual for a field emission gun. A probe of about 4 nm (standard deviation)
+with some astigmatism and defocus, drift during the frame, a gradient over the field, a detector
+that sees one side better, shot noise, Gaussian at such doses. Saved with 8 bits.
 """
 
 from collections.abc import Sequence
@@ -33,15 +34,12 @@ FIELD = 432.0  # nm, shorter side of an image: 4.5 nm a pixel at 96
 DIAMETER, SPREAD = 80.0, 0.05  # nm; relative standard deviation
 TIME = 1.5  # half lives of the coagulation: each count has 0.6 times the clusters of the one below
 MARGIN, OFF_CENTRE = 12.0, 4.0  # nm: least distance from the edge; centring error a side, at most
-TILT_POWER, ESCAPE_DEPTH = 0.8, 2.0  # dimensionless; nm
-GOLD, CAUGHT = (
-    2.5,
-    0.8,
-)  # yield beside the substrate's; share of what meets a neighbour that is lost
-PROBE, DRIFT = 5.0, 4.0  # nm: standard deviation; mean path during a frame
-GRADIENT, DETECTOR = 0.08, 0.12  # relative standard deviation over the field; lit side
-DOSE, PIXEL = 25.0, 4.5  # electrons detected a pixel of PIXEL nm on the flat substrate
-WHITE = 5.0  # substrate yields at the 8-bit scale's end
+TILT_POWER, ESCAPE_DEPTH = 0.8, 1.0  # dimensionless; nm
+GOLD = 2.5  # yield of flat gold, the substrate's being 1
+PROBE, FOCUS, DRIFT = 4.0, 0.25, 6.0  # nm: standard deviation, its spread; mean path in a frame
+GRADIENT, DETECTOR = 0.15, 0.12  # relative standard deviation over the field; lit side
+DOSE, PIXEL = 50.0, 4.5  # electrons detected a pixel of PIXEL nm on the flat substrate
+WHITE = 5.5  # substrate yields at the 8-bit scale's end
 BLOCK = 64  # images drawn together; each block has a random stream of its own
 
 
@@ -154,18 +152,22 @@ def _yield(clusters: Clusters, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     centres, radii = clusters.centres.astype(np.float32), clusters.radii.astype(np.float32)
     z, nx, ny = np.zeros((3, n, y.size, x.size), np.float32)  # height and normal of the surface
     nz, signal, kept = np.ones((3, *z.shape), np.float32)
+    step = x[1] - x[0]
     # Slot by slot, over the images that use it.
     slots = [np.flatnonzero(clusters.counts > k) for k in range(clusters.counts.max())]
     for k, rows in enumerate(slots):
         r = radii[rows, k, None, None]
         dx, dy = (a - centres[rows, k, i, None, None] for i, a in enumerate((x, y)))
-        rise = np.sqrt(np.maximum(r**2 - dx**2 - dy**2, 0))
-        top = (rise > 0) & (r + rise > z[rows])
-        cos = rise / r
+        rho = np.sqrt(dx**2 + dy**2)
+        cos = np.sqrt(np.maximum(1 - (rho / r) ** 2, 0))
+        highest = r * (1 + cos) > z[rows]
+        # A pixel that the rim crosses is covered in part, or rims would be jagged.
+        covered = highest * np.clip((r - rho) / step + 0.5, 0, 1)
         glancing = 2 * ESCAPE_DEPTH / r  # cos^2 where the rim is an escape depth wide
         gold = GOLD * ((1 + glancing) / (cos**2 + glancing)) ** (TILT_POWER / 2)
-        new = ((z, r + rise), (nx, dx / r), (ny, dy / r), (nz, cos), (signal, gold))
-        for array, value in new:
+        signal[rows] += covered * (gold - signal[rows])
+        top = highest & (cos > 0)
+        for array, value in ((z, r * (1 + cos)), (nx, dx / r), (ny, dy / r), (nz, cos)):
             array[rows] = np.where(top, value, array[rows])
     for k, rows in enumerate(slots):
         r = radii[rows, k, None, None]
@@ -174,14 +176,14 @@ def _yield(clusters: Clusters, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         # View factor of the sphere; negative, and so none, from its own surface.
         facing = dx * nx[rows] + dy * ny[rows] + dz * nz[rows]
         distance = np.sqrt(dx**2 + dy**2 + dz**2)
-        kept[rows] *= 1 - CAUGHT * np.minimum(np.maximum(facing, 0) * r**2 / distance**3, 1)
+        kept[rows] *= 1 - np.minimum(np.maximum(facing, 0) * r**2 / distance**3, 1)
     return signal * kept * (1 - DETECTOR * ny)  # the detector stands above the image
 
 
 def _blur(signal: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarray:
     """Blur by the probe, slightly astigmatic, and by drift along a line; pixels of `step` nm."""
     n, height, width = signal.shape
-    probe = PROBE * rng.lognormal(0, 0.15, (n, 2))
+    probe = PROBE * rng.lognormal(0, FOCUS, (n, 2))
     path, angle = rng.exponential(DRIFT, n), rng.uniform(0, np.pi, (2, n))
     v, u = scipy.fft.fftfreq(height, step)[:, None], scipy.fft.rfftfreq(width, step)
 
@@ -204,7 +206,7 @@ def _grow(counts: np.ndarray, rng: np.random.Generator) -> Clusters:
     for k in range(1, counts.max()):
         sites, pairs, free = _sites(centres[:, :k], radii[:, : k + 1], rng)
         wanted = (rng.random((n, 1)) < compact) == pairs
-        from_middle = np.hypot(*np.moveaxis(sites - centres[:, None, :k].mean(2), -1, 0))
+        from_middle = np.linalg.norm(sites - centres[:, None, :k].mean(2), axis=-1)
         # Between two others near the middle is preferred; anywhere else chance decides.
         score = rng.random(sites.shape[:2]) + pairs * from_middle / DIAMETER + 100 * ~wanted
         best = np.argmin(np.where(free, score, np.inf), axis=1)[:, None]
@@ -231,26 +233,22 @@ def _sites(
     i, j = np.triu_indices(k, 1)
     if len(i):
         apart = centres[:, j] - centres[:, i]  # (n, pairs, 2)
-        far = np.hypot(apart[..., 0], apart[..., 1])
+        far = np.linalg.norm(apart, axis=-1)
         along = (reach[:, i] ** 2 - reach[:, j] ** 2 + far**2) / (2 * far)
-        aside = np.sqrt(
-            reach[:, i] ** 2 - along**2,
-            where=along**2 < reach[:, i] ** 2,
-            out=np.full_like(along, np.nan),
-        )
+        with np.errstate(invalid="ignore"):  # NaN, and so never free: the two are too far apart
+            aside = np.sqrt(reach[:, i] ** 2 - along**2)
         unit = apart / far[..., None]
         foot = centres[:, i] + along[..., None] * unit
         normal = np.stack([-unit[..., 1], unit[..., 0]], -1) * aside[..., None]
         sites += [foot + normal, foot - normal]
     sites = np.concatenate(sites, 1)
-    gaps = sites[:, :, None] - centres[:, None]
-    free = (np.hypot(gaps[..., 0], gaps[..., 1]) >= reach[:, None] * (1 - 1e-9)).all(2)
+    distance = np.linalg.norm(sites[:, :, None] - centres[:, None], axis=-1)  # (n, s, k)
+    free = (distance >= reach[:, None] * (1 - 1e-9)).all(2)
     return sites, np.arange(sites.shape[1]) >= 16, free
 
 
 def _reach(clusters: Clusters) -> np.ndarray:
     """Farthest point of a cluster from the middle of the field, nm, shape (n,)."""
     used = np.arange(clusters.radii.shape[1]) < clusters.counts[:, None]
-    return np.where(used, np.hypot(*np.moveaxis(clusters.centres, -1, 0)) + clusters.radii, 0).max(
-        1
-    )
+    farthest = np.linalg.norm(clusters.centres, axis=-1) + clusters.radii
+    return np.where(used, farthest, 0).max(1)

@@ -7,7 +7,7 @@ Figures are made without pyplot, so that they need no display and hold no global
 import csv
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -312,11 +312,14 @@ def nothing(ax: Axes, why: str, title: str = "") -> None:
     ax.set_title(title)
 
 
-def read_scores(path: str | Path) -> dict[str, dict[str, np.ndarray]]:
-    """Read scores.csv for plotting.
+def read_scores(
+    path: str | Path, columns: Iterable[str] = SCORES
+) -> dict[str, dict[str, np.ndarray]]:
+    """Read scores.csv.
 
     Args:
         path: The file.
+        columns: Scores to read.
 
     Returns:
         Model, in the file's order, to score to the values of its seeds, shape (seeds,), NaN where
@@ -330,7 +333,7 @@ def read_scores(path: str | Path) -> dict[str, dict[str, np.ndarray]]:
     models: dict[str, dict[str, list[float]]] = {}
     with open(path, newline="") as file:
         for row in csv.DictReader(file):
-            of_model = models.setdefault(row["model"], {score: [] for score in SCORES})
+            of_model = models.setdefault(row["model"], {score: [] for score in columns})
             for score, values in of_model.items():
                 values.append(float(row[score] or "nan"))
     return {
