@@ -9,9 +9,6 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
-report: "rules/captions/workflow.rst"
-
-
 # Used where Snakemake is told to (`--sdm apptainer`); built by `make image`.
 container: "containers/zbo.sif"
 
@@ -51,3 +48,4 @@ include: "rules/compare.smk"
 include: "rules/figures.smk"
 include: "rules/paper.smk"
 include: "rules/claims.smk"
+include: "rules/report.smk"

@@ -100,6 +100,17 @@ def study_of_paper(name, paper):
     return studies.at_scale(name, paper.removeprefix("paper-"))
 
 
+def pages_of_paper(wildcards):
+    """What the report shows of the paper: claims and figures, where all its studies are run."""
+    needed = {study_of_paper(name, PAPER) for name in studies.PAPER_STUDIES}
+    shown = ["claims.csv", "objective.png", *(f"{name}.png" for name in PAPER_FIGURES)]
+    return [f"results/{PAPER}/{file}" for file in shown] if needed <= set(RUN) else []
+
+
+def folders_of_studies(wildcards):
+    return [f"results/{study}" for study in RUN]
+
+
 def in_paper(name, file):
     """Name a file of one of the paper's studies, at the scale of the config."""
     return f"results/{study_of_paper(name, PAPER)}/{file}"

@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     prepared = storage.read(args.images, kind="images")
     shown = panels.samples(prepared)
     with plots.style():
-        figure = plots.figure(plots.COLUMN, plots.COLUMN * shown.height + 0.25)
+        figure = plots.figure(plots.COLUMN, plots.COLUMN * shown.height + 0.1)
         shown.draw(figure.subplots(), "")
         panels.say_simulated(figure, prepared)
         plots.save(figure, args.output)
