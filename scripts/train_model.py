@@ -1,5 +1,6 @@
 """Train one of the compared models on all images (Biswas et al. 2023, figures 7, 9, 11, 12)."""
 
+import re
 import time
 
 import numpy as np
@@ -7,6 +8,7 @@ import numpy as np
 from zbo import command, evaluation, jrvae, objective, storage
 from zbo.errors import InputError
 
+MODEL = r"vanilla|vae|beta-\d+(\.\d+)?|constant|optimum|transfer"  # as config/schema.yaml has it
 FOLLOWING = ("constant", "optimum", "transfer")  # models that follow a trajectory from a file
 # pyroVED 0.3's defaults: iVAE, SVItrainer, init_dataloader; its model has a bernoulli decoder.
 VANILLA = {
@@ -27,6 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 uses one if there")
     parser.add_argument("--output", required=True, help="models/*.h5")
     args = parser.parse_args(argv)
+    if not re.fullmatch(MODEL, args.model):
+        parser.error(f"model {args.model}: there is none; see compare.models in config/schema.yaml")
     follows = args.model in FOLLOWING
     if follows != bool(args.trajectory):
         parser.error(f"model {args.model} {'needs a' if follows else 'has no'} --trajectory")

@@ -49,11 +49,11 @@ def snakemake(checkout):
     return run
 
 
-def snakemake_command(*arguments, study="test", change="", cores=2):
+def snakemake_command(*arguments, study="test", change="", scale="paper", cores=2):
     """The command line for one study with some values changed."""
     return [
         *(sys.executable, "-m", "snakemake", *arguments, "--cores", str(cores), "--nolock"),
-        *("--config", f"studies={study}", f"set={change}"),
+        *("--config", f"studies={study}", f"set={change}", f"scale={scale}"),
     ]
 
 

@@ -1,15 +1,12 @@
 """Settings: every study file is whole, and a mistake is named with what to do."""
 
 import pytest
-from conftest import ROOT
 
 from zbo import config
 from zbo.errors import InputError
 
-STUDIES = sorted(path.stem for path in (ROOT / "config" / "studies").glob("*.yaml"))
 
-
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", config.known())
 def test_every_study_is_valid_and_complete(name):
     study = config.load(name)
     assert study["trajectories"]["cycles"] >= 2
@@ -84,6 +81,74 @@ def test_a_missing_key_says_what_it_means(tmp_path):
             },
             source="mine.yaml",
         )
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A config folder with one study that has a reduced scale and one that has none."""
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "schema.yaml").symlink_to(config.ROOT / "schema.yaml")
+    needed = "trajectories: {cycles: 9, bounds: [1, 50], beta_d: 3}\nmodel: {classes: 2}\n"
+    study = "description: Whole.\nimages: {source: digits, subset: 900}\n" + needed
+    (tmp_path / "studies/one.yaml").write_text(study)
+    study += "reduced:\n  trajectories: {cycles: 4, bounds: [2, 5]}\n  search: {initial: 3}\n"
+    (tmp_path / "studies/two.yaml").write_text(study)
+    return tmp_path
+
+
+def test_the_reduced_scale_is_the_same_study_with_its_differences_laid_over(root):
+    assert config.known(root) == ["one", "two", "two-reduced"]
+    whole, reduced = config.load("two", root=root), config.load("two-reduced", root=root)
+    assert whole == config.load("one", root=root)
+    differing = {"cycles": 4, "bounds": [2, 5]}
+    assert reduced["trajectories"] == whole["trajectories"] | differing
+    assert reduced["search"] == whole["search"] | {"initial": 3}
+    same = [key for key in whole if key not in ("trajectories", "search")]
+    assert [reduced[key] for key in same] == [whole[key] for key in same]
+    assert config.load("two-reduced", "search.initial=5", root)["search"]["initial"] == 5
+
+
+def test_one_argument_takes_every_study_that_has_it_at_the_reduced_scale(root):
+    both = {"studies": "one two two-reduced", "scale": "reduced"}
+    assert config.studies(both, root) == ["one", "two-reduced"]
+    assert config.studies({"studies": "one two"}, root) == ["one", "two"]
+    with pytest.raises(InputError, match="scale: 'small' is no scale"):
+        config.studies({"studies": "two", "scale": "small"}, root)
+
+
+def test_a_mistake_in_the_reduced_part_is_named(root):
+    path = root / "studies/two.yaml"
+    path.write_text(path.read_text().replace("initial: 3", "inital: 3"))
+    with pytest.raises(InputError, match=r"two.yaml \(reduced\): search.inital: no such key"):
+        config.load("two-reduced", root=root)
+    path.write_text(path.read_text().partition("reduced:")[0] + "reduced: yes\n")
+    with pytest.raises(InputError, match="reduced: has to hold the keys"):
+        config.load("two-reduced", root=root)
+    with pytest.raises(InputError, match="no such study"):
+        config.load("three-reduced", root=root)
+
+
+def test_every_study_of_the_paper_has_both_scales_and_five_seeds():
+    for name in config.PAPER_STUDIES:
+        for scale in ("paper", "reduced"):
+            study = config.load(config.at_scale(name, scale))
+            assert study["compare"]["seeds"] >= 5
+            borrowed = study["compare"]["transfer"]
+            assert borrowed is None or borrowed == config.at_scale("mnist", scale)
+        assert config.at_scale(name, "reduced") != name
+
+
+@pytest.mark.parametrize("model", ["beta-", "beta-x", "beta-1e3", "best", "optimum-1"])
+def test_a_model_that_is_none_is_refused(model):
+    with pytest.raises(InputError, match=r"compare\.models"):
+        config.load("digits", f"compare.models=[{model}]")
+
+
+def test_a_transfer_needs_a_study_to_borrow_from():
+    with pytest.raises(InputError, match=r"compare\.transfer: name the study"):
+        config.load("digits", "compare.models=[transfer]")
+    settings = config.load("digits", "compare.models=[transfer,beta-0.5] compare.transfer=mnist")
+    assert settings["compare"]["models"] == ["transfer", "beta-0.5"]
 
 
 def test_an_unknown_study_lists_those_there_are():

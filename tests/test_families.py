@@ -98,3 +98,11 @@ def test_a_family_of_ones_own_by_import_path(tmp_path, monkeypatch):
 def test_an_unknown_family_lists_those_there_are():
     with pytest.raises(InputError, match="no family 'spiral'; choose from linear_cooldown"):
         families.sample(["spiral"], 2, 3, BOUNDS, seed=0)
+
+
+def test_a_transferred_trajectory_keeps_its_shape_in_other_cycles_and_bounds():
+    """From 1..5 in three cycles to 10..30 in five: shares 0, 1, 1/2 of the bounds, and between."""
+    beta = np.array([[1.0, 5.0, 3.0]])
+    moved = families.transfer(beta, (1, 5), 5, (10, 30))
+    np.testing.assert_allclose(moved, [[10, 20, 30, 25, 20]])
+    np.testing.assert_allclose(families.transfer(moved, (10, 30), 3, (1, 5)), beta)

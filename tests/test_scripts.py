@@ -90,6 +90,57 @@ def test_a_trajectory_that_is_not_there_is_named(prepared):
         evaluate(prepared, 7)
 
 
+def train(folder, model, change="", trajectory=()):
+    importlib.import_module("train_model").main(
+        [
+            *("--settings", json.dumps(config.load("test", change))),
+            *("--images", str(folder / "images.h5"), "--model", model, "--replicate", "0"),
+            *("--trajectory", *trajectory, "--output", str(folder / "model.h5")),
+        ]
+    )
+    return storage.read(folder / "model.h5", kind="model")
+
+
+def test_a_stated_constant_is_scaled_by_the_pixels(prepared):
+    change = "compare.unit_pixels=640"
+    assert train(prepared, "beta-0.5", change)["beta_c"] == pytest.approx(0.05)  # 64 pixels
+    assert train(prepared, "vae", change)["beta_c"] == pytest.approx(0.1)
+    assert train(prepared, "vanilla", change)["beta_c"] == pytest.approx(1)
+
+
+def test_vanilla_is_pyroveds_default_whatever_the_study_has(prepared):
+    """The other VAE has the study's networks and rate; neither has classes or an angle."""
+    change = "model.decoder=gaussian model.latent_dim=3 training.batch_size=7"
+    weights = {}
+    for model in ("vanilla", "vae"):
+        one, other = train(prepared, model, change), train(prepared, model)
+        assert one["probabilities"].shape == (30, 0)
+        assert (model == "vanilla") == np.array_equal(one["loss"], other["loss"])
+        weights[model] = one["weights/encoder_z.fc11.weight"].shape
+    assert weights == {"vanilla": (2, 128), "vae": (3, 32)}
+
+
+def test_another_studys_optimum_is_followed_in_this_ones_terms(prepared):
+    importlib.import_module("choose_transfer").main(
+        [
+            *("--settings", json.dumps(config.load("test", "trajectories.bounds=[10,20]"))),
+            *("--optimum", str(prepared / "candidates.h5"), "--bounds", "0", "2"),
+            *("--output", str(prepared / "transfer.h5")),
+        ]
+    )
+    model = train(prepared, "transfer", trajectory=[str(prepared / "transfer.h5")])
+    # 1, 0.5, 0.1 at 0, 2/3, 4/3 and 2 is 1, 2/3, 11/30, 1/10; five times that above 10.
+    assert model["beta_c"] == pytest.approx([15, 10 + 10 / 3, 10 + 11 / 6, 10.5])
+
+
+@pytest.mark.parametrize(("model", "wrong"), [("transfer", "needs a"), ("best", "there is none")])
+def test_a_model_asked_for_in_vain_is_named(prepared, capsys, model, wrong):
+    with pytest.raises(SystemExit):
+        train(prepared, model)
+    assert f"model {model}" in (said := capsys.readouterr().err)
+    assert wrong in said
+
+
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
     done = subprocess.run(
         [

@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, environment, snakemake_command
 
-from zbo import storage
-
-STUDIES = sorted(path.stem for path in (ROOT / "config" / "studies").glob("*.yaml"))
+from zbo import config, storage
 
 
 def search_results(folder):
@@ -34,11 +32,27 @@ def written(folder, pattern="trials/*.h5"):
     return {path: path.stat().st_mtime_ns for path in (folder / "results/test").glob(pattern)}
 
 
-@pytest.mark.parametrize("study", STUDIES)
+@pytest.mark.parametrize("study", config.known())
 def test_a_dry_run_of_every_study_needs_no_data(snakemake, study):
     done = snakemake("-n", study=study)
     assert "evaluate" in done.stdout
     assert "checkpoint" in done.stdout
+
+
+@pytest.mark.parametrize("scale", ["paper", "reduced"])
+def test_the_claims_ask_for_the_papers_studies_at_one_scale(snakemake, scale):
+    """Whatever is to run otherwise, and nothing that the other scale needs."""
+    said = snakemake("--summary", "claims", scale=scale).stdout
+    files = {line.split("\t")[0] for line in said.splitlines() if line.startswith("results/")}
+    ending = "-reduced" if scale == "reduced" else ""
+    studies = {f"{name}{ending}" for name in config.PAPER_STUDIES}
+    assert {file.split("/")[1] for file in files} == studies | {f"paper{ending}"}
+    wanted = {f"results/{study}/scores.csv" for study in studies}
+    wanted |= {f"results/{study}/transfer.h5" for study in studies if study.startswith("nano")}
+    assert wanted <= files
+    assert f"results/paper{ending}/claims.csv" in files
+    assert f"results/mnist{ending}/models/transfer-0.h5" not in files
+    assert f"results/nanoparticles-7{ending}/models/beta-0.01-4.h5" in files
 
 
 @pytest.fixture(scope="module")
