@@ -15,7 +15,7 @@ def main(argv: list[str] | None = None) -> None:
     shown = [panels.samples(study) for study in prepared]
     with plots.style():
         heights = [mosaic.height for mosaic in shown]
-        figure = plots.figure(plots.COLUMN, plots.COLUMN * sum(heights) + 0.35 * len(shown))
+        figure = plots.figure(plots.COLUMN, 0.9 * plots.COLUMN * sum(heights) + 0.4 * len(shown))
         axes = figure.subplots(len(shown), 1, height_ratios=heights, squeeze=False)[:, 0]
         for ax, letter, mosaic in zip(axes, "abcdefgh", shown, strict=False):
             mosaic.draw(ax, "")
