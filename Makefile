@@ -23,7 +23,7 @@ report: TARGETS := report
 run report: $(VENV)/installed
 	@$(SNAKEMAKE) $(TARGETS) $(CONFIG) || { code=$$?; \
 	    [ $$code -ne 75 ] || echo "error: another run is at work in this folder" >&2; exit $$code; }
-	@echo "Look at results/report.html, $(STUDY:%=results/%/figures/) and $(STUDY:%=results/%/scores.csv)"
+	@echo "Look at results/report.html; figures and scores.csv of each study are in its folder, results/NAME/"
 
 test: $(VENV)/installed
 	@python -m pytest tests -m "not cluster"

@@ -13,7 +13,7 @@ rule report:
         paper=pages_of_paper,
         captions=expand(
             "rules/captions/{figure}.rst",
-            figure=[*FIGURES, *PAPER_FIGURES, "objective"],
+            figure=[*FIGURES, *PAPER_FIGURES, "objective", "claims"],
         ),
         template="scripts/report.html",
         script="scripts/report.py",

@@ -82,7 +82,11 @@ def main(argv: list[str] | None = None) -> None:
     tables = [rows_of(path) for path in args.paper if path.endswith(".csv")]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(Path(args.template).read_text()).render(
-        studies=studies, paper=paper, claims=tables[0] if tables else [], scale=_scale(args.studies)
+        studies=studies,
+        paper=paper,
+        claims=tables[0] if tables else [],
+        how_judged=(captions / "claims.rst").read_text(),
+        scale=_scale(args.studies),
     )
     with storage.whole(args.output) as beside:
         beside.write_text(page)
