@@ -20,14 +20,12 @@ CONFIG := --config studies="$(STUDY)" scale=$(SCALE) set="$(SET)"
 
 .PHONY: run report image test test-cluster lint format lock bench clean
 
-run: $(VENV)/installed
-	@$(SNAKEMAKE) $(CONFIG) || { code=$$?; \
+run: TARGETS := all report
+report: TARGETS := report
+run report: $(VENV)/installed
+	@$(SNAKEMAKE) $(TARGETS) $(CONFIG) || { code=$$?; \
 	    [ $$code -ne 75 ] || echo "error: another run is at work in this folder" >&2; exit $$code; }
-	@$(MAKE) --no-print-directory report
-
-report: $(VENV)/installed
-	@snakemake --nolock --report results/report.html --quiet all $(CONFIG)
-	@echo "Look at results/report.html, results/$(STUDY)/figures/ and results/$(STUDY)/scores.csv"
+	@echo "Look at results/report.html; figures and scores.csv of each study are in its folder, results/NAME/"
 
 test: $(VENV)/installed
 	@python -m pytest tests -m "not cluster"

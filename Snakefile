@@ -9,9 +9,6 @@ min_version("9.0")
 configfile: "config/config.yaml"
 
 
-report: "rules/captions/workflow.rst"
-
-
 # Used where Snakemake is told to (`--sdm apptainer`); built by `make image`.
 container: "containers/zbo.sif"
 
@@ -51,4 +48,6 @@ include: "rules/search.smk"
 include: "rules/compare.smk"
 include: "rules/figures.smk"
 include: "rules/ground.smk"
+include: "rules/paper.smk"
 include: "rules/claims.smk"
+include: "rules/report.smk"

@@ -28,6 +28,8 @@ FIGURES = [
     "scores",
 ]
 
+# Of the paper, each a rule in rules/paper.smk.
+PAPER_FIGURES = [*(f"fig{number:02d}" for number in range(3, 13)), "figB1", "figB2"]
 
 # What each stage depends on: a change anywhere else does not run it again. The budget and the
 # stopping rule are in no iteration's, so changing them continues a search or cuts it short.
@@ -115,6 +117,36 @@ for named in RUN:
 def study_of_paper(name, paper):
     """Name one of the paper's studies at the scale of a folder, "paper" or "paper-reduced"."""
     return studies.at_scale(name, paper.removeprefix("paper-"))
+
+
+def pages_of_paper(wildcards):
+    """What the report shows of the paper: claims and figures, where all its studies are run."""
+    needed = {study_of_paper(name, PAPER) for name in studies.PAPER_STUDIES}
+    shown = ["claims.csv", "objective.png", *(f"{name}.png" for name in PAPER_FIGURES)]
+    return [f"results/{PAPER}/{file}" for file in shown] if needed <= set(RUN) else []
+
+
+def folders_of_studies(wildcards):
+    return [f"results/{study}" for study in RUN]
+
+
+def in_paper(name, file):
+    """Name a file of one of the paper's studies, at the scale of the config."""
+    return f"results/{study_of_paper(name, PAPER)}/{file}"
+
+
+def models_in_paper(name):
+    """The models that one of the paper's studies compares."""
+    return models_of(study_of_paper(name, PAPER))
+
+
+def last_iteration_in_paper(name):
+    """Give a rule the last iteration of one of the paper's studies."""
+
+    def last(wildcards):
+        return last_iteration_of(study_of_paper(name, PAPER))
+
+    return last
 
 
 def of_paper(path):
@@ -286,10 +318,14 @@ def bounds_to_transfer(wildcards):
 
 
 def models_of_study(wildcards):
+    return models_of(wildcards.study)
+
+
+def models_of(study):
     """Every compared model, once a seed."""
-    compare = STUDIES[wildcards.study]["compare"]
+    compare = STUDIES[study]["compare"]
     return [
-        f"results/{wildcards.study}/models/{model}-{replicate}.h5"
+        f"results/{study}/models/{model}-{replicate}.h5"
         for model in compare["models"]
         for replicate in range(compare["seeds"])
     ]

@@ -100,12 +100,7 @@ rule scores:
         models=models_of_study,
         script="scripts/score_models.py",
     output:
-        report(
-            "results/{study}/scores.csv",
-            caption="captions/scores.rst",
-            category="{study}",
-            labels={"figure": "9 table of scores"},
-        ),
+        "results/{study}/scores.csv",
     log:
         "logs/{study}/scores.log",
     benchmark:

@@ -1,5 +1,5 @@
 # Figures, one rule and one script each. Need what the stages before made; make
-# results/{study}/figures/*.pdf and, for the report, *.png.
+# results/{study}/figures/*.pdf and *.png.
 
 
 rule figure_overview:
@@ -12,14 +12,10 @@ rule figure_overview:
         model="results/{study}/models/optimum-0.h5",
         script="scripts/figure_overview.py",
         plots="scripts/zbo/plots.py",
+        panels="scripts/zbo/panels.py",
     output:
         pdf="results/{study}/figures/overview.pdf",
-        png=report(
-            "results/{study}/figures/overview.png",
-            caption="captions/overview.rst",
-            category="{study}",
-            labels={"figure": "0 overview"},
-        ),
+        png="results/{study}/figures/overview.png",
     log:
         "logs/{study}/figures/overview.log",
     shell:
@@ -40,14 +36,10 @@ rule figure_images:
         images="results/{study}/images.h5",
         script="scripts/figure_images.py",
         plots="scripts/zbo/plots.py",
+        panels="scripts/zbo/panels.py",
     output:
         pdf="results/{study}/figures/images.pdf",
-        png=report(
-            "results/{study}/figures/images.png",
-            caption="captions/images.rst",
-            category="{study}",
-            labels={"figure": "1 sample images"},
-        ),
+        png="results/{study}/figures/images.png",
     log:
         "logs/{study}/figures/images.log",
     shell:
@@ -64,14 +56,10 @@ rule figure_trajectories:
         trajectories="results/{study}/trajectories.h5",
         script="scripts/figure_trajectories.py",
         plots="scripts/zbo/plots.py",
+        panels="scripts/zbo/panels.py",
     output:
         pdf="results/{study}/figures/trajectories.pdf",
-        png=report(
-            "results/{study}/figures/trajectories.png",
-            caption="captions/trajectories.rst",
-            category="{study}",
-            labels={"figure": "2 sampled trajectories"},
-        ),
+        png="results/{study}/figures/trajectories.png",
     log:
         "logs/{study}/figures/trajectories.log",
     shell:
@@ -90,14 +78,10 @@ rule figure_latent_space:
         space="results/{study}/space.h5",
         script="scripts/figure_latent_space.py",
         plots="scripts/zbo/plots.py",
+        panels="scripts/zbo/panels.py",
     output:
         pdf="results/{study}/figures/latent_space.pdf",
-        png=report(
-            "results/{study}/figures/latent_space.png",
-            caption="captions/latent_space.rst",
-            category="{study}",
-            labels={"figure": "3 latent space"},
-        ),
+        png="results/{study}/figures/latent_space.png",
     log:
         "logs/{study}/figures/latent_space.log",
     shell:
@@ -118,14 +102,10 @@ rule figure_surrogate:
         iteration=last_iteration,
         script="scripts/figure_surrogate.py",
         plots="scripts/zbo/plots.py",
+        panels="scripts/zbo/panels.py",
     output:
         pdf="results/{study}/figures/surrogate.pdf",
-        png=report(
-            "results/{study}/figures/surrogate.png",
-            caption="captions/surrogate.rst",
-            category="{study}",
-            labels={"figure": "4 surrogate"},
-        ),
+        png="results/{study}/figures/surrogate.png",
     log:
         "logs/{study}/figures/surrogate.log",
     shell:
@@ -146,14 +126,10 @@ rule figure_convergence:
         optimum="results/{study}/optimum.h5",
         script="scripts/figure_convergence.py",
         plots="scripts/zbo/plots.py",
+        panels="scripts/zbo/panels.py",
     output:
         pdf="results/{study}/figures/convergence.pdf",
-        png=report(
-            "results/{study}/figures/convergence.png",
-            caption="captions/convergence.rst",
-            category="{study}",
-            labels={"figure": "5 convergence"},
-        ),
+        png="results/{study}/figures/convergence.png",
     log:
         "logs/{study}/figures/convergence.log",
     shell:
@@ -173,14 +149,10 @@ rule figure_optimum:
         best_constant=best_constant_of_study,
         script="scripts/figure_optimum.py",
         plots="scripts/zbo/plots.py",
+        panels="scripts/zbo/panels.py",
     output:
         pdf="results/{study}/figures/optimum.pdf",
-        png=report(
-            "results/{study}/figures/optimum.png",
-            caption="captions/optimum.rst",
-            category="{study}",
-            labels={"figure": "6 optimal trajectory"},
-        ),
+        png="results/{study}/figures/optimum.png",
     log:
         "logs/{study}/figures/optimum.log",
     shell:
@@ -200,14 +172,10 @@ rule figure_manifolds:
         models=models_of_study,
         script="scripts/figure_manifolds.py",
         plots="scripts/zbo/plots.py",
+        panels="scripts/zbo/panels.py",
     output:
         pdf="results/{study}/figures/manifolds.pdf",
-        png=report(
-            "results/{study}/figures/manifolds.png",
-            caption="captions/manifolds.rst",
-            category="{study}",
-            labels={"figure": "7 learned manifolds"},
-        ),
+        png="results/{study}/figures/manifolds.png",
     log:
         "logs/{study}/figures/manifolds.log",
     shell:
@@ -226,14 +194,10 @@ rule figure_scores:
         scores="results/{study}/scores.csv",
         script="scripts/figure_scores.py",
         plots="scripts/zbo/plots.py",
+        panels="scripts/zbo/panels.py",
     output:
         pdf="results/{study}/figures/scores.pdf",
-        png=report(
-            "results/{study}/figures/scores.png",
-            caption="captions/scores.rst",
-            category="{study}",
-            labels={"figure": "8 scores"},
-        ),
+        png="results/{study}/figures/scores.png",
     log:
         "logs/{study}/figures/scores.log",
     shell:

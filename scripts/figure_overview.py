@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 
-from zbo import command, plots, storage
+from zbo import command, panels, plots, storage
 
 COLUMNS = 6  # of the manifolds: thumbnails
 
@@ -20,31 +20,22 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     sampled = storage.read(args.trajectories, kind="trajectories")
-    space = storage.read(args.space, kind="space")
-    initial = len(storage.read(args.design, kind="candidates")["index"])
-    last = storage.read(args.iteration, kind="candidates")
+    search = panels.Search.read(args.space, args.design, args.iteration)
     model = storage.read(args.model, kind="model")
-    z, feasible = space["z"], space["feasible"]
-    best = int(last["best_estimated"])
+    mean, sd = search.last["mean"], search.last["sd"]
     with plots.style():
         figure = plots.figure(plots.PAGE, 2.1)
         axes = figure.subplots(1, 4)
-        for k in range(len(sampled["names"])):
-            some = sampled["beta"][sampled["family"] == k][:3]
-            plots.trajectories(axes[0], some, color=plots.colour_of(k), lw=0.9)
-        axes[0].set(title="1  sample trajectories", xlabel="training cycle", ylabel=plots.BETA)
-        if z.shape[1] == 1:
-            plots.surrogate_line(axes[1], z[feasible], last["mean"], last["sd"])
+        panels.families(axes[0], sampled)
+        axes[0].set_title("1  sample trajectories")
+        if search.grid.shape[1] == 1:
+            plots.surrogate_line(axes[1], search.z, mean, sd)
         else:
-            plots.surrogate_map(axes[1], z, feasible, last["mean"], "viridis", "")
-            points = [*last["observed/index"], best, int(last["best_evaluated"])]
-            at = z[feasible][points][:, :2]
-            plots.evaluated(axes[1], at, initial, last["observed/failed"], -2, -1)
+            plots.surrogate_map(axes[1], search.grid, search.feasible, mean, "viridis", "")
+            search.mark(axes[1])
         axes[1].set_title("2  search their latent space")
-        beta = space["beta"][feasible][best]
-        plots.trajectories(axes[2], beta[None], color=plots.RECOMMENDED, lw=2)
-        axes[2].set(title="3  take the optimum", xlabel="training cycle", ylabel=plots.BETA)
-        axes[2].set_ylim(bottom=0)
+        panels.optimum(axes[2], search.beta[[search.recommended]])
+        axes[2].set_title("3  take the optimum")
         if "traversal" in model:
             images = model["traversal"][0]
             some = np.linspace(0, images.shape[1] - 1, COLUMNS).round().astype(int)

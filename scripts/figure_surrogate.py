@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 
-from zbo import command, plots, storage
+from zbo import command, panels, plots
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -15,35 +15,33 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
 
-    space = storage.read(args.space, kind="space")
-    initial = len(storage.read(args.design, kind="candidates")["index"])
-    last = storage.read(args.iteration, kind="candidates")
-    z, feasible, mean, sd = space["z"], space["feasible"], last["mean"], last["sd"]
-    recommended, best = int(last["best_estimated"]), int(last["best_evaluated"])
-    points = [*last["observed/index"], recommended, best]
-    at = z[feasible][points]
+    search = panels.Search.read(args.space, args.design, args.iteration)
     with plots.style():
-        if z.shape[1] == 1:
+        if search.grid.shape[1] == 1:
             figure = plots.figure(plots.PAGE, 2.8)
-            axes = [figure.subplots()]
-            plots.surrogate_line(axes[0], z[feasible], mean, sd)
-            height = [*last["observed/objective"], mean[recommended]]
-            height.append(last["observed/objective"][last["observed/index"] == best].max())
-            at = np.column_stack([at[:, 0], np.nan_to_num(height, nan=np.nanmin(height))])
+            ax = figure.subplots()
+            plots.surrogate_line(ax, search.z, search.last["mean"], search.last["sd"])
+            search.mark(ax, _on_the_line(search))
         else:
             figure = plots.figure(plots.PAGE, 3.1)
             axes = figure.subplots(1, 2, sharex=True, sharey=True)
-            for ax, values, cmap, title in (
-                (axes[0], mean, "viridis", "objective: posterior mean"),
-                (axes[1], sd, "cividis", "its uncertainty: posterior standard deviation"),
-            ):
-                figure.colorbar(plots.surrogate_map(ax, z, feasible, values, cmap, title), ax=ax)
+            panels.maps(figure, axes, search)
+            axes[0].set_title("objective: posterior mean")
+            axes[1].set_title("its uncertainty: posterior standard deviation")
+            ax = axes[0]
             axes[1].set_ylabel("")
-        for ax in axes:
-            plots.evaluated(ax, at[:, :2], initial, last["observed/failed"], -2, -1)
-        handles, labels = axes[0].get_legend_handles_labels()
+        handles, labels = ax.get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
         plots.save(figure, args.output)
+
+
+def _on_the_line(search: panels.Search) -> np.ndarray:
+    """Place the trials at their objective, failed ones at the lowest, the rest as `mark` asks."""
+    last, recommended, best = search.last, search.recommended, search.best
+    height = [*last["observed/objective"], last["mean"][recommended]]
+    height.append(last["observed/objective"][last["observed/index"] == best].max())
+    at = search.z[[*last["observed/index"], recommended, best], 0]
+    return np.column_stack([at, np.nan_to_num(height, nan=np.nanmin(height))])
 
 
 if __name__ == "__main__":

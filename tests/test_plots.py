@@ -1,14 +1,20 @@
 """Figures: every script draws what a study may hold, twice the same, and hides no failure."""
 
-import csv
 import importlib
-from dataclasses import dataclass
+import io
+import re
+import string
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_study import Case, make
+from matplotlib.text import Text
 
-from zbo import plots, storage
+import figure_03
+import figure_04
+import figure_convergence
+from zbo import command, panels, plots
 from zbo.errors import InputError
 
 FIGURES = (
@@ -21,154 +27,12 @@ FIGURES = (
     "optimum",
     "manifolds",
     "scores",
+    "05",
+    "06",
+    "07",
+    "08",
+    "b1",
 )
-MODELS = ("vanilla", "beta-1", "constant", "optimum")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A study's results in small, made up.
-
-    Attributes:
-        cycles: N.
-        latents: Dimensions of the search space.
-        grid: Points a dimension of it.
-        initial: Trials of the starting design.
-        iterations: Iterations of one trial each.
-        failed: Which trials failed.
-        side: Of an image, pixels.
-        classes: K, and labels.
-        labelled: Whether there are labels.
-        seeds: Of each compared model; the first of `beta-1` fails.
-        threshold: What improvement is negligible.
-    """
-
-    cycles: int = 6
-    latents: int = 2
-    grid: int = 8
-    initial: int = 4
-    iterations: int = 3
-    failed: tuple[int, ...] = ()
-    side: int = 6
-    classes: int = 3
-    labelled: bool = True
-    seeds: int = 2
-    threshold: float = 0.05
-
-
-def make(folder: Path, case: Case) -> dict[str, list[str]]:
-    """Write the results of a case, and give each figure's arguments."""
-    rng = np.random.default_rng(0)
-    n, per_family = 40, 15
-    images = rng.random((n, case.side, case.side), dtype=np.float32)
-    labels = np.arange(n) % case.classes
-    named = {"labels": labels, "names": np.array([f"n{k}" for k in range(case.classes)])}
-    data = {"images": images, "subset": np.arange(10)} | (named if case.labelled else {})
-    storage.write(folder / "images.h5", data, kind="images")
-
-    names = ["linear_cooldown", "segments", "my.module:own_family"]
-    family = np.repeat(np.arange(len(names)), per_family)
-    beta = rng.uniform(0.1, 2, (len(family), case.cycles)).astype(np.float32)
-    data = {"beta": beta, "family": family, "names": np.array(names)}
-    storage.write(folder / "trajectories.h5", data, kind="trajectories")
-    encoded = rng.normal(size=(len(family), case.latents)).astype(np.float32)
-    storage.write(folder / "vae.h5", {"encoded": encoded}, kind="trajectory_vae")
-
-    if case.latents <= 2:
-        axes = [np.linspace(-2, 2, case.grid)] * case.latents
-        z = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, case.latents)
-    else:
-        z = rng.uniform(-2, 2, (case.grid**2, case.latents))
-    feasible = z.sum(1) > -2.5
-    decoded = 1 + 0.3 * np.sin(z.sum(1)[:, None] + np.linspace(0, 6, case.cycles))
-    data = {"z": z.astype(np.float32), "beta": decoded, "feasible": feasible}
-    storage.write(folder / "space.h5", data, kind="space")
-
-    trials = case.initial + case.iterations
-    searched = z[feasible]
-    index = rng.choice(len(searched), trials, replace=False)
-    objective = 5 - (searched[index] ** 2).sum(1) + rng.normal(0, 0.3, trials)
-    objective[list(case.failed)] = np.nan
-    mean = 5 - (searched**2).sum(1)
-    recommended, best = int(mean.argmax()), int(index[np.nanargmax(objective)])
-    design = {"index": index[: case.initial]}
-    storage.write(folder / "design.h5", design, kind="candidates")
-    improvements = 10.0 ** -np.arange(case.iterations + 1)
-    improvements[-1] = 0  # every point evaluated: has no logarithm
-    data = {
-        "observed/index": index,
-        "observed/objective": objective,
-        "observed/failed": np.isnan(objective),
-        "mean": mean,
-        "sd": rng.uniform(0.1, 0.5, len(mean)),
-        "improvements": improvements,
-        "best_evaluated": best,
-        "best_estimated": recommended,
-    }
-    storage.write(folder / "last.h5", data, kind="candidates")
-    data = {
-        "beta": decoded[feasible][[recommended]],
-        "mean": mean[recommended],
-        "sd": 0.2,
-        "evaluated/beta": decoded[feasible][best],
-        "evaluated/objective": objective[index == best],
-        "trials": trials,
-        "negligible": case.threshold,
-        "stop": "budget of iterations spent",
-    }
-    storage.write(folder / "optimum.h5", data, kind="candidates")
-    data = {"beta": np.full((1, case.cycles), 0.7), "objective": np.array([np.nan, 3.0])}
-    storage.write(folder / "constant.h5", data, kind="candidates")
-
-    models = _models(folder, case, n, rng)
-    files = {
-        "images": ["--images", "images.h5"],
-        "trajectories": ["--trajectories", "trajectories.h5"],
-        "latent_space": "--trajectories trajectories.h5 --trajectory-vae vae.h5 --space space.h5",
-        "surrogate": "--space space.h5 --design design.h5 --iteration last.h5",
-        "overview": "--space space.h5 --design design.h5 --iteration last.h5 "
-        "--trajectories trajectories.h5 --model optimum-0.h5",
-        "convergence": "--design design.h5 --iteration last.h5 --optimum optimum.h5",
-        "optimum": "--optimum optimum.h5 --best-constant constant.h5",
-        "manifolds": ["--images", "images.h5", "--scores", "scores.csv", "--models", *models],
-        "scores": ["--scores", "scores.csv"],
-    }
-    return {
-        name: _inside(folder, words.split() if isinstance(words, str) else words)
-        for name, words in files.items()
-    }
-
-
-def _models(folder: Path, case: Case, n: int, rng: np.random.Generator) -> list[str]:
-    names, rows, grid = [], [], 10
-    for model in MODELS:
-        classes = 0 if model == "vanilla" else case.classes
-        for replicate in range(case.seeds):
-            names.append(f"{model}-{replicate}.h5")
-            row = {"model": model, "replicate": replicate} | dict.fromkeys(plots.SCORES, "")
-            data = {"status": "failed: the loss is not a number"}
-            if (model, replicate) != ("beta-1", 0):
-                shape = (max(classes, 1), grid, case.side, case.side)
-                data = {
-                    "status": "done",
-                    "probabilities": rng.random((n, classes)),
-                    "traversal": rng.random((2, *shape), dtype=np.float32),
-                    "manifolds": rng.random((shape[0], grid, *shape[1:]), dtype=np.float32),
-                }
-                row |= {"loss": 20 + rng.random(), "objective": rng.random() if classes else ""}
-                for score in ("accuracy", "ari", "nmi", "purity") if case.labelled else ():
-                    row[score] = rng.random()
-            storage.write(folder / names[-1], data, kind="model")
-            rows.append(row)
-    with open(folder / "scores.csv", "w", newline="") as file:
-        table = csv.DictWriter(file, rows[0])
-        table.writeheader()
-        table.writerows(rows)
-    return names
-
-
-def _inside(folder: Path, words: list[str]) -> list[str]:
-    return [word if word.startswith("--") else str(folder / word) for word in words]
 
 
 def draw(name: str, arguments: list[str], *outputs: Path) -> None:
@@ -199,7 +63,7 @@ def test_each_figure_is_written_twice_the_same(study, tmp_path, name):
     assert sorted(tmp_path.iterdir()) == sorted(outputs)  # nothing left beside them
 
 
-@pytest.mark.parametrize("name", ["images", "convergence", "manifolds", "scores"])
+@pytest.mark.parametrize("name", ["images", "convergence", "manifolds", "scores", "07", "b1"])
 def test_figures_do_without_labels(bare, tmp_path, name):
     draw(name, bare[name], tmp_path / "figure.png")
     assert (tmp_path / "figure.png").stat().st_size > 2000
@@ -227,7 +91,7 @@ def test_a_missing_input_is_named(tmp_path):
 def test_failed_trials_show_in_the_search():
     ax = plots.figure(3, 3).subplots()
     objective = np.array([1.0, np.nan, 2.0, np.nan])
-    plots.objective_history(ax, objective, 2, mean=1.5, sd=0.1)
+    figure_convergence.objective_history(ax, objective, 2, mean=1.5, sd=0.1)
     lines = {line.get_label(): line for line in ax.get_lines()}
     np.testing.assert_array_equal(lines["2 failed"].get_xdata(), [2, 4])
     np.testing.assert_array_equal(lines["best so far"].get_ydata(), [1, 1, 2, 2])
@@ -274,3 +138,101 @@ def test_the_mosaic_keeps_rows_and_columns():
     np.testing.assert_array_equal(page[1, [1, 6, 11]], [0, 1, 2])
     np.testing.assert_array_equal(page[6, [1, 6, 11]], [3, 4, 5])
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]
+
+
+def words(figure):
+    """Everything written in a figure."""
+    return [text.get_text() for text in figure.findobj(Text) if text.get_visible()]
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that scripts save, kept to be looked at."""
+    kept = []
+    monkeypatch.setattr(plots, "save", lambda figure, paths: kept.append(figure))
+    return kept
+
+
+@pytest.mark.parametrize("name", ["images", "manifolds", "07", "b1"])
+def test_simulated_images_are_called_so(tmp_path, drawn, name):
+    for simulated in (True, False):
+        arguments = make(tmp_path / str(simulated), Case(simulated=simulated))
+        draw(name, arguments[name], Path("unwritten"))
+        assert ("simulated images" in words(drawn[-1])) == simulated
+
+
+@pytest.mark.parametrize(("name", "last"), [("05", "e"), ("06", "c"), ("07", "d"), ("08", "e")])
+def test_panels_are_lettered(study, drawn, name, last):
+    draw(name, study[name], Path("unwritten"))
+    found = {letter for word in words(drawn[0]) for letter in re.findall(r"\{\((.)\)\}", word)}
+    assert found == set(string.ascii_lowercase[: ord(last) - ord("a") + 1])
+
+
+def test_a_failed_seed_gives_way_to_one_that_trained(study, drawn):
+    draw("07", study["07"], Path("unwritten"))
+    assert "no training succeeded" not in words(drawn[0])
+    assert any("1 of 2 failed" in word for word in words(drawn[0]))
+
+
+def test_a_map_needs_two_latents(tmp_path):
+    arguments = make(tmp_path, Case(latents=1))
+    with pytest.raises(InputError, match="surrogate"):
+        draw("06", arguments["06"], tmp_path / "figure.pdf")
+
+
+def test_rows_are_called_by_the_label_most_of_their_images_have():
+    probabilities = np.eye(3)[[0, 0, 0, 2, 2]]
+    model = {"probabilities": probabilities, "traversal": np.zeros((2, 3, 4, 5, 5))}
+    shown = panels.manifold(model, np.array([1, 1, 0, 0, 0]), np.array(["one", "two"]))
+    assert list(shown.rows) == ["two", panels.NO_MAJORITY, "one"]
+    assert shown.images.shape == (3, 4, 5, 5)
+
+
+def test_the_search_of_figure_3_is_a_search():
+    command.use_threads(1)
+    x = np.linspace(0, 10, 81)
+    y = figure_03.truth(x)
+    steps = figure_03.search(x, y, seed=3)
+    for number, (_, seen, fit) in steps.items():
+        assert len(seen) == len(set(seen)) == 2 + number  # three to begin with
+        still = np.setdiff1d(np.arange(len(x)), seen)
+        assert fit.candidates[0] in still
+        assert fit.acquisition[fit.candidates[0]] == fit.acquisition[still].max()
+    _, seen, fit = steps[50]
+    assert y.argmax() in seen
+    np.testing.assert_allclose(fit.mean[seen], y[seen], atol=0.05)
+
+
+DOT = """digraph snakemake_dag {
+  0[label = "all", color = "0.5 0.6 0.85"]; 1[label = "loop"]; 2[label = "trial"];
+  3[label = "data"]; 4[label = "end"];
+  3 -> 2
+  2 -> 1
+  1 -> 2
+  1 -> 1
+  1 -> 4
+  3 -> 4
+}"""
+
+
+def test_the_rule_graph_is_read_and_laid_out():
+    forward, loop = figure_04.read(DOT, "loop")
+    assert loop == [("loop", "trial")]
+    assert set(forward) == {
+        ("data", "trial"),
+        ("trial", "loop"),
+        ("loop", "end"),
+        ("data", "end"),
+    }
+    at = figure_04.place(forward)
+    assert all(at[end][1] > at[start][1] for start, end in forward)
+    assert len(set(at.values())) == 4  # none on top of another
+
+
+def test_the_rule_graph_is_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(DOT))
+    figure_04.main(["--checkpoint", "loop", "--output", str(tmp_path / "a.pdf")])
+    assert (tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    with pytest.raises(InputError, match="rulegraph"):
+        figure_04.main(["--checkpoint", "loop", "--output", str(tmp_path / "b.pdf")])

@@ -62,7 +62,11 @@ def finished(tmp_path_factory):
     for name in ("Snakefile", "rules", "scripts", "config", "profiles"):
         (folder / name).symlink_to(ROOT / name)
     done = subprocess.run(
-        snakemake_command(), cwd=folder, env=environment(), capture_output=True, text=True
+        snakemake_command("all", "report"),
+        cwd=folder,
+        env=environment(),
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3/3" in done.stdout and "best" in done.stdout  # progress is seen
@@ -87,6 +91,40 @@ def test_from_images_to_figures(finished):
     assert all(row["status"] == "done" for row in rows)
     assert all(0 < float(row["accuracy"]) <= 1 for row in rows)
     assert len(list((results / "figures").glob("*.pdf"))) >= 7
+
+
+def test_the_report_tells_of_the_study(finished):
+    page = (finished / "results/report.html").read_text()
+    assert page.count("<figcaption>") == page.count("data:image/png;base64,") == 9
+    assert "7, 0 failed; search ended: budget of iterations spent" in page
+    with open(finished / "results/test/scores.csv") as file:
+        of_model = [float(r["accuracy"]) for r in csv.DictReader(file) if r["model"] == "optimum"]
+    assert f"<td>{np.mean(of_model):.2f} ± {np.std(of_model, ddof=1):.2f}</td>" in page
+
+
+def test_every_figure_of_the_paper_is_a_target(snakemake):
+    listed = snakemake("--list-rules").stdout.split()
+    for name in [*(f"fig{number:02d}" for number in range(3, 13)), "figB1", "figB2"]:
+        assert name in listed
+        assert (ROOT / "rules/captions" / f"{name}.rst").exists()
+
+
+@pytest.mark.parametrize("scale", ["paper", "reduced"])
+def test_a_figure_of_the_paper_asks_for_its_study_at_one_scale(snakemake, scale):
+    said = snakemake("--summary", "fig12", scale=scale).stdout
+    files = {line.split("\t")[0] for line in said.splitlines() if line.startswith("results/")}
+    ending = "-reduced" if scale == "reduced" else ""
+    # MNIST's for its optimum, which is transferred.
+    studies = {f"{name}{ending}" for name in ("nanoparticles-7", "mnist", "paper")}
+    assert {file.split("/")[1] for file in files} == studies
+    assert {f"results/paper{ending}/fig12.{end}" for end in ("pdf", "png")} <= files
+    assert f"results/mnist{ending}/models/optimum-0.h5" not in files
+
+
+def test_figure_3_is_drawn_by_name(snakemake, checkout):
+    snakemake("fig03")
+    assert (checkout / "results/paper/fig03.pdf").read_bytes().startswith(b"%PDF")
+    assert (checkout / "results/paper/fig03.png").exists()
 
 
 def test_iterations_carry_all_observations(finished):

@@ -33,9 +33,12 @@ COLUMN, PAGE = 3.3, 7.0  # widths of one column and of two, inches
 BETA = r"$\beta_c$"
 MODELS = {
     "vanilla": "vanilla VAE",
-    "beta-1": f"default {BETA}",
-    "constant": f"best constant {BETA}",
-    "optimum": "zBO optimum",
+    "vae": "VAE, study's settings",
+    "beta-1": f"jrVAE, {BETA} = 1",
+    "beta-0.01": f"jrVAE, {BETA} = 0.01",
+    "constant": f"jrVAE, best constant {BETA}",
+    "optimum": "jrVAE, zBO optimum",
+    "transfer": "jrVAE, MNIST's optimum",
 }
 SCORES = {  # columns of scores.csv
     "accuracy": "accuracy",
@@ -82,6 +85,11 @@ def save(drawn: Figure, paths: Sequence[str | Path]) -> None:
     for path in map(Path, paths):
         with storage.whole(path) as beside:
             drawn.savefig(beside, format=path.suffix[1:], metadata=undated.get(path.suffix))
+
+
+def letter(ax: Axes, name: str, title: str = "") -> None:
+    """Call a panel (a), (b), ... over its left corner, beside its title."""
+    ax.set_title(rf"$\mathbf{{({name})}}$ {title}", loc="left")
 
 
 def colour_of(number: int) -> str:
@@ -231,11 +239,15 @@ def surrogate_line(ax: Axes, z: np.ndarray, mean: np.ndarray, sd: np.ndarray) ->
         sd: Posterior standard deviation, shape (m,), the same units.
     """
     order = np.argsort(z[:, 0])
-    x, mean, sd = z[order, 0], mean[order], sd[order]
-    ax.fill_between(x, mean - 2 * sd, mean + 2 * sd, color=COLOURS[0], alpha=0.2, lw=0)
-    ax.plot(x, mean, color=COLOURS[0], label="posterior mean, ± 2 sd")
+    band(ax, z[order, 0], mean[order], sd[order])
     ax.set_xlabel("latent 1")
     ax.set_ylabel("objective")
+
+
+def band(ax: Axes, x: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> None:
+    """Draw a mean and two standard deviations on either side of it."""
+    ax.fill_between(x, mean - 2 * sd, mean + 2 * sd, color=COLOURS[0], alpha=0.2, lw=0)
+    ax.plot(x, mean, color=COLOURS[0], label="posterior mean, ± 2 sd")
 
 
 def evaluated(
@@ -264,61 +276,6 @@ def evaluated(
     ax.scatter(*at[best], marker="D", s=50, label="best trial", zorder=4, **ring)
     star = {"c": RECOMMENDED, "edgecolors": "white", "linewidths": 0.7, "clip_on": False}
     ax.scatter(*at[recommended], marker="*", s=110, label="recommended", zorder=5, **star)
-
-
-def objective_history(
-    ax: Axes, objective: np.ndarray, initial: int, mean: float, sd: float
-) -> None:
-    """Draw the objective of each trial in order, the best so far, and what is estimated at the end.
-
-    Args:
-        ax: Where.
-        objective: Of each trial, NaN if it failed, shape (t,).
-        initial: Trials of the starting design, the first ones.
-        mean: Posterior mean at the recommended point, units of the objective.
-        sd: Posterior standard deviation there.
-    """
-    trial = np.arange(1, len(objective) + 1)
-    failed = np.isnan(objective)
-    ax.axvspan(0.5, initial + 0.5, color="0.93", lw=0, label="starting design")
-    ax.plot(trial, objective, "o", ms=3, color=COLOURS[0], zorder=3, label="trial")
-    ax.step(trial, np.fmax.accumulate(objective), where="post", color="black", label="best so far")
-    if failed.any():
-        bottom = ax.get_xaxis_transform()
-        y = np.full(failed.sum(), 0.03)
-        look = {"color": FAILED, "mec": "black", "mew": 0.7, "ms": 5}
-        ax.plot(trial[failed], y, "X", transform=bottom, label=f"{failed.sum()} failed", **look)
-    end = len(objective) + 1 + len(objective) // 25
-    look = {"fmt": "*", "ms": 8, "capsize": 2, "color": RECOMMENDED}
-    ax.errorbar(end, mean, sd, label="recommended, ± sd", **look)
-    ax.set_xlim(0.5, end + (end - 1) * 0.03)
-    ax.set_ylabel("objective")
-
-
-def improvement_history(
-    ax: Axes, told: np.ndarray, improvement: np.ndarray, negligible: float
-) -> None:
-    """Draw the largest expected improvement at each iteration, and what counts as negligible.
-
-    Args:
-        ax: Where.
-        told: Trials the iteration knew, shape (k,).
-        improvement: Shape (k,), units of the objective.
-        negligible: The stopping threshold, same units; 0 if there is none.
-    """
-    # An improvement of 0 has no place on a logarithmic axis.
-    shown = np.where(improvement > 0, improvement, np.nan)
-    ax.plot(told, shown, "o-", ms=3, color=COLOURS[0])
-    if np.isfinite(shown).any():
-        ax.set_yscale("log")
-        top = max(np.nanmax(shown), negligible)
-        if ax.get_ylim()[0] < 1e-6 * top:  # it may fall to 1e-100; the rest has to stay in sight
-            ax.set_ylim(1e-6 * top, 3 * top)
-    else:
-        nothing(ax, "none left")
-    if negligible > 0:
-        ax.axhline(negligible, color=GREY, ls="--", lw=1, label="stops below")
-    ax.set_ylabel("expected\nimprovement")
 
 
 def strip(ax: Axes, values: Sequence[np.ndarray], title: str) -> None:

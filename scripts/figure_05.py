@@ -1,0 +1,47 @@
+"""Show how trajectories become a latent space and back (the paper, figure 5)."""
+
+import argparse
+
+from zbo import command, panels, plots, storage
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--trajectories", required=True, help="trajectories.h5")
+    parser.add_argument("--trajectory-vae", required=True, help="trajectory_vae.h5")
+    parser.add_argument("--space", required=True, help="space.h5")
+    parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
+    args = parser.parse_args(argv)
+
+    sampled = storage.read(args.trajectories, kind="trajectories")
+    encoded = storage.read(args.trajectory_vae, kind="trajectory_vae")["encoded"]
+    space = storage.read(args.space, kind="space")
+    z, feasible = space["z"], space["feasible"]
+    chosen = panels.examples(z, feasible, encoded)
+    with plots.style():
+        figure = plots.figure(plots.PAGE, 3.0)
+        grid = figure.add_gridspec(len(chosen), 3, width_ratios=[1, 1.35, 0.8])
+        sampled_ax = figure.add_subplot(grid[:, 0])
+        panels.families(sampled_ax, sampled)
+        sampled_ax.set_ylim(bottom=0)
+        plots.letter(sampled_ax, "a", "sampled")
+        map_ax = figure.add_subplot(grid[:, 1])
+        plots.latent_space(map_ax, encoded, sampled["family"], sampled["names"], z, feasible)
+        panels.name_points(map_ax, z[chosen], "cde")
+        plots.letter(map_ax, "b", "encoded")
+        first = None
+        for row, (letter, index) in enumerate(zip("cde", chosen, strict=True)):
+            first = ax = figure.add_subplot(grid[row, 2], sharex=first, sharey=first)
+            plots.trajectories(ax, space["beta"][[index]], color="black")
+            plots.letter(ax, letter, "" if row else "decoded")
+            ax.set_ylabel(plots.BETA)
+            ax.tick_params(labelbottom=row == len(chosen) - 1)
+        first.set_ylim(bottom=0)
+        ax.set_xlabel("training cycle")
+        handles, words = map_ax.get_legend_handles_labels()
+        figure.legend(handles, words, loc="outside lower center", ncols=len(words))
+        plots.save(figure, args.output)
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,233 @@
+"""Panels that several figures share, each made of a study's files."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from zbo import plots, storage
+from zbo.errors import InputError
+from zbo.storage import DONE
+
+SAMPLES, SAMPLE_ROWS, MOST_ROWS = 10, 5, 20  # images a row, rows without labels, labels at most
+ACROSS = 8  # images along a latent, of those computed
+NO_MAJORITY = "–"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What a search knew at its end.
+
+    Attributes:
+        z: Feasible latent points, shape (m, d).
+        grid: All latent points, shape (g, d).
+        feasible: Which of them are, shape (g,), bool.
+        beta: Trajectories of the feasible points, shape (m, N).
+        initial: Trials of the starting design.
+        last: The last iteration's datasets.
+    """
+
+    z: np.ndarray
+    grid: np.ndarray
+    feasible: np.ndarray
+    beta: np.ndarray
+    initial: int
+    last: dict[str, np.ndarray]
+
+    @classmethod
+    def read(cls, space: str, design: str, iteration: str) -> "Search":
+        """Read space.h5, design.h5 and the last of iterations/*.h5."""
+        latent = storage.read(space, kind="space")
+        feasible = latent["feasible"]
+        initial = len(storage.read(design, kind="candidates")["index"])
+        last = storage.read(iteration, kind="candidates")
+        z, beta = latent["z"][feasible], latent["beta"][feasible]
+        return cls(z, latent["z"], feasible, beta, initial, last)
+
+    @property
+    def recommended(self) -> int:
+        """The feasible point with the highest posterior mean."""
+        return int(self.last["best_estimated"])
+
+    @property
+    def best(self) -> int:
+        """The feasible point of the trial with the highest objective."""
+        return int(self.last["best_evaluated"])
+
+    def mark(self, ax: Axes, at: np.ndarray | None = None) -> None:
+        """Mark the trials, the recommended point and the best trial; at other places if given."""
+        if at is None:
+            at = self.z[[*self.last["observed/index"], self.recommended, self.best], :2]
+        plots.evaluated(ax, at, self.initial, self.last["observed/failed"], -2, -1)
+
+
+def maps(figure: Figure, axes: Sequence[Axes], search: Search) -> None:
+    """Draw the surrogate's mean and its uncertainty, trials marked (figures 6(a, b), 8(c, d)).
+
+    Raises:
+        InputError: If the search space has a single dimension: there is no map of a line.
+    """
+    if search.grid.shape[1] == 1:
+        raise InputError("space: a search along one latent has no map; see figures/surrogate.pdf")
+    maps_of = ((search.last["mean"], "viridis"), (search.last["sd"], "cividis"))
+    for ax, (values, cmap) in zip(axes, maps_of, strict=True):
+        drawn = plots.surrogate_map(ax, search.grid, search.feasible, values, cmap, "")
+        figure.colorbar(drawn, ax=ax)
+        search.mark(ax)
+
+
+def families(ax: Axes, sampled: dict[str, np.ndarray], shown: int = 3) -> None:
+    """Draw a few sampled trajectories of each family in one panel (figures 5(a), 8(a))."""
+    for number, name in enumerate(sampled["names"]):
+        beta = sampled["beta"][sampled["family"] == number][:shown]
+        look = {"color": plots.colour_of(number), "lw": 0.9, "alpha": 0.9}
+        plots.trajectories(ax, beta, label=[plots.readable(name), *[""] * (len(beta) - 1)], **look)
+    trajectory_axes(ax)
+
+
+def name_points(ax: Axes, points: np.ndarray, letters: str) -> None:
+    """Write letters at latent points, shape (letters, d)."""
+    look = {"boxstyle": "circle,pad=0.25", "facecolor": "white", "linewidth": 0.8}
+    for letter, point in zip(letters, points, strict=True):
+        x, y = (*point[:2], 0)[:2]  # a single latent has no second
+        ax.text(x, y, letter, ha="center", va="center", weight="bold", bbox=look)
+
+
+def examples(z: np.ndarray, feasible: np.ndarray, encoded: np.ndarray) -> list[int]:
+    """Choose the feasible points nearest to a triangle around the encoded trajectories."""
+    angles = np.deg2rad([170, 290, 50])
+    corners = np.repeat(encoded.mean(0)[None], len(angles), axis=0)
+    around = 1.4 * encoded.std(0)[:2] * np.column_stack([np.cos(angles), np.sin(angles)])
+    corners[:, :2] += around[:, : z.shape[1]]
+    distance = np.linalg.norm((z - corners[:, None]) / encoded.std(0), axis=-1)
+    return [int(index) for index in np.where(feasible, distance, np.inf).argmin(1)]
+
+
+def optimum(ax: Axes, beta: np.ndarray) -> None:
+    """Draw the trajectory a search recommends, shape (1, N) (figures 6(c), 8(e))."""
+    plots.trajectories(ax, beta, color=plots.RECOMMENDED, lw=2)
+    trajectory_axes(ax)
+    ax.set_ylim(bottom=0)
+
+
+def trajectory_axes(ax: Axes) -> None:
+    """Name the axes of a trajectory."""
+    ax.set_xlabel("training cycle")
+    ax.set_ylabel(plots.BETA)
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """Images in rows and columns, and what to call these.
+
+    Attributes:
+        images: Shape (rows, columns, h, w); None if there are none.
+        rows: What to call each row, if anything.
+        across: What changes from left to right.
+        down: What the rows are called after.
+    """
+
+    images: np.ndarray | None
+    rows: Sequence[str] = ()
+    across: str = ""
+    down: str = ""
+
+    @property
+    def height(self) -> float:
+        """In units of its width."""
+        if self.images is None:
+            return 0.3
+        rows, columns, h, w = self.images.shape
+        return rows * h / (columns * w)
+
+    def draw(self, ax: Axes, title: str) -> None:
+        """Draw it at the top of its place."""
+        if self.images is None:
+            plots.nothing(ax, "no training succeeded")
+            ax.set_axis_off()
+        else:
+            plots.mosaic(ax, self.images, self.rows, "", self.across, self.down)
+            ax.set_anchor("NW")
+        ax.set_title(title, loc="left")
+
+
+def samples(prepared: dict[str, np.ndarray]) -> Mosaic:
+    """Take some images of images.h5, a row a label where there are labels (figures 7(a), B1)."""
+    images, labels, names = (prepared.get(name) for name in ("images", "labels", "names"))
+    if labels is None:
+        drawn = images[: SAMPLE_ROWS * SAMPLES]
+        drawn = _filled(drawn, -(-len(drawn) // SAMPLES) * SAMPLES)
+        return Mosaic(drawn.reshape(-1, SAMPLES, *images.shape[1:]))
+    kept = [label for label in range(len(names)) if (labels == label).any()][:MOST_ROWS]
+    rows = [_filled(images[labels == label][:SAMPLES], SAMPLES) for label in kept]
+    return Mosaic(np.stack(rows), [names[label] for label in kept])
+
+
+def manifold(model: dict | None, labels: np.ndarray | None, names: np.ndarray | None) -> Mosaic:
+    """Choose what to show of a model: rows are classes, columns run through one latent.
+
+    A model without classes shows the plane of its two latents.
+
+    Args:
+        model: Datasets of models/*.h5; None if no training succeeded.
+        labels: Of the images, if there are any, shape (n,), int.
+        names: Of the labels.
+
+    Returns:
+        The images; a row is called by the label most images of its class have.
+    """
+    if model is None:
+        return Mosaic(None)
+    probabilities = model["probabilities"]
+    if not probabilities.shape[1]:
+        plane = _thinned(_thinned(model["manifolds"][0]).swapaxes(0, 1)).swapaxes(0, 1)
+        return Mosaic(plane, (), "latent 2", "latent 1")
+    rows = []
+    if labels is not None:
+        classes = probabilities.argmax(1)
+        for k in range(probabilities.shape[1]):
+            counts = np.bincount(labels[classes == k], minlength=len(names))
+            rows.append(names[counts.argmax()] if counts.any() else NO_MAJORITY)
+    shown = _thinned(model["traversal"][0])
+    return Mosaic(shown, rows, "latent 1", "label" if rows else "class")
+
+
+def first_trained(paths: Sequence[str], name: str) -> dict | None:
+    """Read the first seed of a model that trained, of models/NAME-SEED.h5."""
+    for path in paths:
+        if Path(path).stem.rpartition("-")[0] == name:
+            model = storage.read(path, kind="model")
+            if model["status"] == DONE:
+                return model
+    return None
+
+
+def accuracy(values: np.ndarray) -> str:
+    """Say a model's accuracy, mean ± standard deviation over its seeds, and how many failed."""
+    known = values[np.isfinite(values)]
+    if not len(known):
+        return ""
+    spread = f" ± {known.std(ddof=1):.2f}" if len(known) > 1 else ""
+    failed = len(values) - len(known)
+    more = f"\n{failed} of {len(values)} failed" if failed else ""
+    return f"accuracy {known.mean():.2f}{spread}{more}"
+
+
+def say_simulated(figure: Figure, prepared: dict[str, np.ndarray]) -> None:
+    """Say under a figure that the images of images.h5 are not measured, where they are not."""
+    if prepared.get("simulated", False):
+        figure.supxlabel("simulated images", x=0.99, ha="right", fontsize="small", color="0.35")
+
+
+def _filled(images: np.ndarray, count: int) -> np.ndarray:
+    missing = count - len(images)
+    return np.pad(images, ((0, missing), (0, 0), (0, 0)), constant_values=np.nan)
+
+
+def _thinned(images: np.ndarray) -> np.ndarray:
+    """Keep at most so many columns, evenly from the first to the last."""
+    columns = images.shape[1]
+    return images[:, np.linspace(0, columns - 1, min(columns, ACROSS)).round().astype(int)]

@@ -1,0 +1,182 @@
+"""A study's results in small, made up, in the files the workflow would make."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from zbo import plots, storage
+
+MODELS = ("vanilla", "beta-1", "constant", "optimum")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A study's results in small, made up.
+
+    Attributes:
+        cycles: N.
+        latents: Dimensions of the search space.
+        grid: Points a dimension of it.
+        initial: Trials of the starting design.
+        iterations: Iterations of one trial each.
+        failed: Which trials failed.
+        side: Of an image, pixels.
+        classes: K, and labels.
+        labelled: Whether there are labels.
+        seeds: Of each compared model; the first of `beta-1` fails.
+        threshold: What improvement is negligible.
+        simulated: Whether the images are.
+    """
+
+    cycles: int = 6
+    latents: int = 2
+    grid: int = 8
+    initial: int = 4
+    iterations: int = 3
+    failed: tuple[int, ...] = ()
+    side: int = 6
+    classes: int = 3
+    labelled: bool = True
+    seeds: int = 2
+    threshold: float = 0.05
+    simulated: bool = False
+
+
+def make(folder: Path, case: Case) -> dict[str, list[str]]:
+    """Write the results of a case, and give each figure's arguments."""
+    rng = np.random.default_rng(0)
+    n, per_family = 40, 15
+    images = rng.random((n, case.side, case.side), dtype=np.float32)
+    labels = np.arange(n) % case.classes
+    named = {"labels": labels, "names": np.array([f"n{k}" for k in range(case.classes)])}
+    data = {"images": images, "subset": np.arange(10), "simulated": case.simulated}
+    data |= named if case.labelled else {}
+    storage.write(folder / "images.h5", data, kind="images")
+
+    names = ["linear_cooldown", "segments", "my.module:own_family"]
+    family = np.repeat(np.arange(len(names)), per_family)
+    beta = rng.uniform(0.1, 2, (len(family), case.cycles)).astype(np.float32)
+    data = {"beta": beta, "family": family, "names": np.array(names)}
+    storage.write(folder / "trajectories.h5", data, kind="trajectories")
+    encoded = rng.normal(size=(len(family), case.latents)).astype(np.float32)
+    storage.write(folder / "trajectory_vae.h5", {"encoded": encoded}, kind="trajectory_vae")
+
+    if case.latents <= 2:
+        axes = [np.linspace(-2, 2, case.grid)] * case.latents
+        z = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, case.latents)
+    else:
+        z = rng.uniform(-2, 2, (case.grid**2, case.latents))
+    feasible = z.sum(1) > -2.5
+    decoded = 1 + 0.3 * np.sin(z.sum(1)[:, None] + np.linspace(0, 6, case.cycles))
+    data = {"z": z.astype(np.float32), "beta": decoded, "feasible": feasible}
+    storage.write(folder / "space.h5", data, kind="space")
+
+    trials = case.initial + case.iterations
+    searched = z[feasible]
+    index = rng.choice(len(searched), trials, replace=False)
+    objective = 5 - (searched[index] ** 2).sum(1) + rng.normal(0, 0.3, trials)
+    objective[list(case.failed)] = np.nan
+    mean = 5 - (searched**2).sum(1)
+    recommended, best = int(mean.argmax()), int(index[np.nanargmax(objective)])
+    design = {"index": index[: case.initial]}
+    storage.write(folder / "design.h5", design, kind="candidates")
+    improvements = 10.0 ** -np.arange(case.iterations + 1)
+    improvements[-1] = 0  # every point evaluated: has no logarithm
+    data = {
+        "observed/index": index,
+        "observed/objective": objective,
+        "observed/failed": np.isnan(objective),
+        "observed/seconds": np.full(trials, 60.0),
+        "mean": mean,
+        "sd": rng.uniform(0.1, 0.5, len(mean)),
+        "improvements": improvements,
+        "best_evaluated": best,
+        "best_estimated": recommended,
+    }
+    storage.write(folder / f"iterations/{case.iterations:03d}.h5", data, kind="candidates")
+    data = {
+        "beta": decoded[feasible][[recommended]],
+        "mean": mean[recommended],
+        "sd": 0.2,
+        "evaluated/beta": decoded[feasible][best],
+        "evaluated/objective": objective[index == best],
+        "trials": trials,
+        "iterations": case.iterations,
+        "negligible": case.threshold,
+        "stop": "budget of iterations spent",
+    }
+    storage.write(folder / "optimum.h5", data, kind="candidates")
+    data = {"beta": np.full((1, case.cycles), 0.7), "objective": np.array([np.nan, 3.0])}
+    storage.write(folder / "best_constant.h5", data, kind="candidates")
+
+    _trials(folder, case, objective)
+    models = _models(folder, case, n, rng)
+    encoding = "--trajectories trajectories.h5 --trajectory-vae trajectory_vae.h5"
+    search = f"--space space.h5 --design design.h5 --iteration iterations/{case.iterations:03d}.h5"
+    learned = f"--images images.h5 --scores scores.csv --models {' '.join(models)}"
+    files = {
+        "images": "--images images.h5",
+        "trajectories": "--trajectories trajectories.h5",
+        "latent_space": f"{encoding} --space space.h5",
+        "surrogate": search,
+        "overview": f"{search} --trajectories trajectories.h5 --model models/optimum-0.h5",
+        "convergence": "--design design.h5 --optimum optimum.h5 "
+        f"--iteration iterations/{case.iterations:03d}.h5",
+        "optimum": "--optimum optimum.h5 --best-constant best_constant.h5",
+        "manifolds": learned,
+        "scores": "--scores scores.csv",
+        "05": f"{encoding} --space space.h5",
+        "06": search,
+        "07": learned,
+        "08": f"{encoding} {search}",
+        "b1": "--images images.h5 images.h5",
+    }
+    arguments = {name: _inside(folder, words.split()) for name, words in files.items()}
+    arguments["07"] += ["--shown", "data", "vanilla", "beta-1", "optimum"]
+    return arguments
+
+
+def _trials(folder: Path, case: Case, objective: np.ndarray) -> None:
+    names = [f"design-{k}" for k in range(case.initial)]
+    names += [f"{k:03d}-0" for k in range(case.iterations)]
+    for name, value in zip(names, objective, strict=True):
+        data = {"status": "failed: x" if np.isnan(value) else "done", "objective": value}
+        made = {"settings": {"seed": 7}, "seconds": 60.0, "device": "cpu"}
+        storage.write(folder / f"trials/{name}.h5", data, kind="trial", **made)
+
+
+def _models(folder: Path, case: Case, n: int, rng: np.random.Generator) -> list[str]:
+    names, rows, grid = [], [], 10
+    for model in MODELS:
+        classes = 0 if model == "vanilla" else case.classes
+        for replicate in range(case.seeds):
+            names.append(f"models/{model}-{replicate}.h5")
+            data = {"status": "failed: the loss is not a number"}
+            row = {"model": model, "replicate": replicate} | data | {"seconds": 12.0}
+            row |= dict.fromkeys(plots.SCORES, "")
+            if (model, replicate) != ("beta-1", 0):
+                shape = (max(classes, 1), grid, case.side, case.side)
+                data = {
+                    "status": "done",
+                    "probabilities": rng.random((n, classes)),
+                    "traversal": rng.random((2, *shape), dtype=np.float32),
+                    "manifolds": rng.random((shape[0], grid, *shape[1:]), dtype=np.float32),
+                }
+                row["status"] = "done"
+                row |= {"loss": 20 + rng.random(), "objective": rng.random() if classes else ""}
+                for score in ("accuracy", "ari", "nmi", "purity") if case.labelled else ():
+                    row[score] = rng.random()
+            made = {"settings": {"seed": 7}, "seconds": 12.0, "device": "cpu"}
+            storage.write(folder / names[-1], data, kind="model", **made)
+            rows.append(row)
+    with open(folder / "scores.csv", "w", newline="") as file:
+        table = csv.DictWriter(file, rows[0])
+        table.writeheader()
+        table.writerows(rows)
+    return names
+
+
+def _inside(folder: Path, words: list[str]) -> list[str]:
+    return [word if word.startswith("--") else str(folder / word) for word in words]

@@ -1,0 +1,103 @@
+"""The report: everything it has to hold, nothing it would have to fetch, numbers as computed."""
+
+import base64
+import csv
+import re
+import shutil
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from made_study import Case, make
+from test_plots import FIGURES as DRAWN
+from test_plots import draw
+
+import report
+from zbo import storage
+from zbo.errors import InputError
+
+FIGURES = [name for name in DRAWN if not name[-1].isdigit()]
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """A study named `test`, as report.py finds its settings' description by name."""
+    folder = tmp_path_factory.mktemp("results")
+    arguments = make(folder / "test", Case(failed=(1, 5), simulated=True))
+    for name in FIGURES:
+        draw(name, arguments[name], folder / f"test/figures/{name}.png")
+    shutil.copy(folder / "test/figures/images.png", folder / "fig07.png")
+    (folder / "claims.csv").write_text("claim,ours,verdict\n1 < 2 & more,3 ± 1,holds partly\n")
+    return folder
+
+
+def page(folder, *paper):
+    report.main(
+        [
+            *("--studies", str(folder / "test"), "--figures", *FIGURES),
+            *("--paper", *(str(folder / name) for name in paper)),
+            *("--captions", str(ROOT / "rules/captions")),
+            *("--template", str(ROOT / "scripts/report.html")),
+            *("--output", str(folder / "report.html")),
+        ]
+    )
+    return (folder / "report.html").read_text()
+
+
+def test_every_figure_is_in_it_in_order_with_its_caption(results):
+    text = page(results)
+    shown = re.findall(r'<img alt="([^"]+)".*?base64,([^"]+)"', text)
+    assert [alt.replace(" ", "_") for alt, _ in shown] == FIGURES
+    for name, (_, data) in zip(FIGURES, shown, strict=True):
+        assert base64.b64decode(data) == (results / f"test/figures/{name}.png").read_bytes()
+    captions = re.findall(r"<figcaption>(.+?)</figcaption>", text, re.S)
+    assert len(captions) == len(FIGURES) and all(len(words) > 40 for words in captions)
+    assert "Sample simulated images" in captions[FIGURES.index("images")]
+
+
+def test_it_needs_no_network(results):
+    text = page(results, "fig07.png", "claims.csv")
+    assert not re.findall(r"<(?:script|link|iframe)", text)
+    assert all(source.startswith("data:") for source in re.findall(r'src="([^"]+)"', text))
+    assert "url(" not in text and "@import" not in text
+
+
+def test_its_table_holds_the_scores(results):
+    with open(results / "test/scores.csv") as file:
+        rows = list(csv.DictReader(file))
+    table = report.score_table(results / "test/scores.csv")
+    cells = {row[0]: dict(zip(table["head"], row, strict=True)) for row in table["rows"]}
+    for shown, name in (("vanilla VAE", "vanilla"), ("jrVAE, zBO optimum", "optimum")):
+        accuracy = np.array([float(row["accuracy"]) for row in rows if row["model"] == name])
+        expected = f"{accuracy.mean():.2f} ± {accuracy.std(ddof=1):.2f}"
+        assert cells[shown]["accuracy"] == expected
+        assert f"<td>{expected}</td>" in page(results)
+    assert cells["jrVAE, β_c = 1"]["seeds"] == "1 of 2"
+    assert "±" not in cells["jrVAE, β_c = 1"]["accuracy"]  # no spread of one
+    assert cells["vanilla VAE"]["objective"] == ""
+
+
+def test_it_says_what_ran(results):
+    images = storage.read(results / "test/images.h5", kind="images")
+    said = report.facts(results / "test", images)
+    assert "simulated images of 6 × 6, 3 labels; the search sees 10" in said["images"]
+    assert said["seed"] == "7"
+    assert said["trials"].startswith("7, 2 failed; search ended: budget")
+    assert said["models"] == "8, failed: beta-1-0"
+    assert said["time"].startswith("trials 7.0 min, models 96 s")
+    assert said["device"].startswith("cpu (")
+    assert "torch 2" in said["versions"]
+    text = page(results)
+    assert all(words.split(";")[0] in text for words in said.values())
+
+
+def test_it_shows_what_there_is_of_the_paper(results):
+    text = page(results, "claims.csv", "fig07.png")
+    assert "1 &lt; 2 &amp; more" in text and "holds partly" in text
+    assert "Figure 7" in text and "MNIST: (a) images" in text
+    assert "Figure 7" not in page(results)
+
+
+def test_a_missing_figure_is_named(results):
+    with pytest.raises(InputError, match=r"fig99\.png"):
+        page(results, "fig99.png")
