@@ -48,3 +48,11 @@ include: "rules/trajectories.smk"
 include: "rules/search.smk"
 include: "rules/compare.smk"
 include: "rules/figures.smk"
+
+
+# On a cluster these run beside Snakemake; what is left is a job each.
+workflow.localrules(*light_rules())
+
+
+onstart:
+    refuse_company()

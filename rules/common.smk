@@ -2,6 +2,8 @@
 # Needs the config; makes nothing.
 
 import json
+import shutil
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -219,3 +221,27 @@ def best_constant_of_study(wildcards):
     if "constant" not in STUDIES[wildcards.study]["compare"]["models"]:
         return []
     return f"results/{wildcards.study}/best_constant.h5"
+
+
+def light_rules():
+    """Rules of seconds: all but those that ask for a GPU or train the trajectory VAE."""
+    heavy = {"trajectory_vae", "search_space"}
+    return [
+        each.name
+        for each in workflow.rules
+        if each.name not in heavy and "gpu" not in each.resources
+    ]
+
+
+def refuse_company():
+    """Refuse to run beside Slurm jobs that an earlier, killed run left in this folder."""
+    if not shutil.which("squeue"):
+        return
+    script = Path(workflow.basedir) / "profiles/slurm/jobs.sh"
+    asked = subprocess.run([script], capture_output=True, text=True, check=False)
+    if jobs := " ".join(asked.stdout.split()):
+        raise WorkflowError(
+            f"Slurm jobs of another run are at work in this folder: {jobs}. "
+            "profiles/slurm/run.sh waits for them and goes on; "
+            "`scancel $(profiles/slurm/jobs.sh)` stops them."
+        )

@@ -1,5 +1,6 @@
 """HDF5 files between the stages: written whole or not at all, checked when read."""
 
+import io
 import json
 import os
 import platform
@@ -52,13 +53,17 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
         **facts: What made it (settings, seed, seconds, device, ...), stored as JSON attributes
             beside versions and commit. No time: the same content is the same file.
     """
-    with whole(path) as beside, h5py.File(beside, "w") as file:
+    # In memory first: where the disk is full, HDF5 itself crashes instead of raising an error.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         for name, value in data.items():
             if value is not None:
                 _write_dataset(file, name, value)
         for name, value in (_provenance() | facts).items():
             file.attrs[name] = json.dumps(value)
         file.attrs["kind"] = kind
+    with whole(path) as beside:
+        beside.write_bytes(content.getbuffer())
 
 
 def read(path: str | Path, *, kind: str) -> dict[str, Any]:
