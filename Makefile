@@ -6,6 +6,8 @@ STUDY ?= digits
 SET ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 TORCH ?= torch==2.13.0
+APPTAINER ?= apptainer
+IMAGE ?= containers/zbo.sif
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
@@ -13,7 +15,7 @@ export PYTHONNOUSERSITE := 1
 
 # One run a folder. Unlike Snakemake's own lock this one dies with the process that holds it, so a
 # killed run needs no unlocking.
-SNAKEMAKE := flock --nonblock --conflict-exit-code 75 .zbo.lock snakemake --nolock
+SNAKEMAKE := ZBO_LOCKED=1 flock --nonblock --conflict-exit-code 75 .zbo.lock snakemake --nolock
 CONFIG := --config studies="$(STUDY)" set="$(SET)"
 
 .PHONY: run report image test test-cluster lint format lock bench clean
@@ -50,8 +52,9 @@ bench: $(VENV)/installed
 
 # Unprivileged; other torch builds: make image IMAGE_OPTIONS="--build-arg torch_options='--index-url ...'"
 image:
-	@apptainer build --force --build-arg commit=$$(git describe --always --dirty) $(IMAGE_OPTIONS) \
-	    containers/zbo.sif containers/zbo.def
+	@$(APPTAINER) build --force --build-arg version=$$(sed -n 's/^version: //p' CITATION.cff) \
+	    --build-arg commit=$$(git describe --always --dirty) $(IMAGE_OPTIONS) $(IMAGE) containers/zbo.def
+	@ls -lh $(IMAGE) | awk '{print $$NF ": " $$5}'
 
 lock:
 	envs/lock.sh

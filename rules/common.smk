@@ -1,7 +1,9 @@
 # Functions the rules share: settings, the walk over iterations, which trajectory a model follows.
 # Needs the config; makes nothing.
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -234,7 +236,13 @@ def light_rules():
 
 
 def refuse_company():
-    """Refuse to run beside Slurm jobs that an earlier, killed run left in this folder."""
+    """Refuse to run beside another run, or beside Slurm jobs that a killed one left."""
+    if "ZBO_LOCKED" not in os.environ and Path(".zbo.lock").exists():
+        with open(".zbo.lock") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WorkflowError("another run is at work in this folder") from None
     if not shutil.which("squeue"):
         return
     script = Path(workflow.basedir) / "profiles/slurm/jobs.sh"

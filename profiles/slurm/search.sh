@@ -15,6 +15,7 @@ set -uo pipefail
 
 exec 9>.zbo.lock
 flock --wait 60 9 || { echo "error: another run is at work in this folder" >&2; exit 75; }
+export ZBO_LOCKED=1
 
 set -m # a process group of its own, which takes an interrupt
 snakemake --nolock --workflow-profile profiles/slurm --executor local \
