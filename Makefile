@@ -18,7 +18,7 @@ export PYTHONNOUSERSITE := 1
 SNAKEMAKE := ZBO_LOCKED=1 flock --nonblock --conflict-exit-code 75 .zbo.lock snakemake --nolock
 CONFIG := --config studies="$(STUDY)" set="$(SET)"
 
-.PHONY: run report image test test-cluster lint format lock bench clean
+.PHONY: run report install image test test-cluster lint format lock bench bench-orchestration clean
 
 run: $(VENV)/installed
 	@$(SNAKEMAKE) $(CONFIG) || { code=$$?; \
@@ -29,11 +29,13 @@ report: $(VENV)/installed
 	@snakemake --nolock --report results/report.html --quiet all $(CONFIG)
 	@echo "Look at results/report.html, results/$(STUDY)/figures/ and results/$(STUDY)/scores.csv"
 
+install: $(VENV)/installed
+
 test: $(VENV)/installed
 	@python -m pytest tests -m "not cluster"
 
 test-cluster: $(VENV)/installed
-	@python -m pytest tests -m cluster
+	@python -m pytest tests/test_cluster.py
 
 lint: $(VENV)/installed
 	@ruff check scripts tests
@@ -50,7 +52,11 @@ bench: $(VENV)/installed
 	@python scripts/bench_trainer.py --output results/bench/trainer.csv
 	@python scripts/bench_stages.py --output results/bench/stages.csv
 
-# Unprivileged; other torch builds: make image IMAGE_OPTIONS="--build-arg torch_options='--index-url ...'"
+# On a machine without Slurm, in the local layout alone; tests/cluster/slurm.sh starts one for tests.
+bench-orchestration: $(VENV)/installed
+	@python scripts/bench_orchestration.py --output results/bench/orchestration.csv
+
+# Unprivileged. Other builds of torch, another base: IMAGE_OPTIONS, see containers/zbo.def.
 image:
 	@$(APPTAINER) build --force --build-arg version=$$(sed -n 's/^version: //p' CITATION.cff) \
 	    --build-arg commit=$$(git describe --always --dirty) $(IMAGE_OPTIONS) $(IMAGE) containers/zbo.def
