@@ -1,5 +1,6 @@
 """The workflow for real, on the `test` study: whole, resumed after a kill, extended, broken."""
 
+import base64
 import csv
 import os
 import shutil
@@ -216,6 +217,16 @@ def test_a_damaged_file_is_named_and_nothing_else_is_lost(copy, snakemake):
     snakemake("search")
     assert set(written(copy)) - set(before) == {trial}
     assert {p: t for p, t in written(copy).items() if p != trial} == before
+
+
+def test_a_trial_that_snakemake_has_no_record_of_is_not_taken_for_another(copy, snakemake):
+    """As a job leaves it that outlived the run that started it."""
+    trial = "results/test/trials/design-1.h5"
+    (copy / ".snakemake/metadata" / base64.b64encode(trial.encode()).decode()).unlink()
+    assert "Nothing to be done" in snakemake("-n", "search").stdout
+    failed = snakemake("search", change="training.batch_size=40", check=False)
+    assert failed.returncode != 0
+    assert "design-1.h5: evaluated with other settings" in " ".join(failed.stdout.split())
 
 
 @pytest.mark.parametrize(
