@@ -194,7 +194,9 @@ def last_iteration_of(study):
 def course(path, changed):
     """What decides whether an iteration ends the search; read again only when the file changed."""
     try:
-        iteration = storage.read(path, kind="candidates")
+        iteration = storage.read(
+            path, kind="candidates", only=("improvements", "spread")
+        )
     except InputError as error:
         raise WorkflowError(str(error)) from None
     return iteration["improvements"].tolist(), float(iteration["spread"])

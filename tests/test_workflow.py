@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import json
 import os
 import shutil
 import signal
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from conftest import ROOT, environment, snakemake_command
 
+import bo_iteration
 from zbo import storage
+from zbo.errors import InputError
 
 STUDIES = sorted(path.stem for path in (ROOT / "config" / "studies").glob("*.yaml"))
 
@@ -223,10 +226,19 @@ def test_a_trial_that_snakemake_has_no_record_of_is_not_taken_for_another(copy, 
     """As a job leaves it that outlived the run that started it."""
     trial = "results/test/trials/design-1.h5"
     (copy / ".snakemake/metadata" / base64.b64encode(trial.encode()).decode()).unlink()
-    assert "Nothing to be done" in snakemake("-n", "search").stdout
-    failed = snakemake("search", change="training.batch_size=40", check=False)
-    assert failed.returncode != 0
-    assert "design-1.h5: evaluated with other settings" in " ".join(failed.stdout.split())
+    assert trial not in snakemake("-n", "search", change="training.batch_size=40").stdout
+    settings = storage.facts(copy / trial, kind="trial")["settings"]
+    settings["training"]["batch_size"] = 40
+    results = copy / "results/test"
+    with pytest.raises(InputError, match=r"design-0.h5: evaluated with other settings"):
+        bo_iteration.main(
+            [
+                *("--settings", "test", "--space", f"{results}/space.h5", "--iteration", "0"),
+                *("--candidates", f"{results}/design.h5", "--evaluated", json.dumps(settings)),
+                *("--trials", *(f"{results}/trials/design-{i}.h5" for i in range(3))),
+                *("--output", f"{results}/again.h5"),
+            ]
+        )
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
@@ -66,12 +66,13 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
         beside.write_bytes(content.getbuffer())
 
 
-def read(path: str | Path, *, kind: str) -> dict[str, Any]:
-    """Read every dataset of a file that `write` made.
+def read(path: str | Path, *, kind: str, only: Collection[str] | None = None) -> dict[str, Any]:
+    """Read the datasets of a file that `write` made.
 
     Args:
         path: The file.
         kind: What it has to be.
+        only: Names of the datasets to read; all of them by default.
 
     Returns:
         Dataset name to array, number or text; names of datasets in groups hold "/".
@@ -87,7 +88,11 @@ def read(path: str | Path, *, kind: str) -> dict[str, Any]:
 
     with _open(path, kind) as file:
         try:
-            file.visititems(collect)
+            if only is None:
+                file.visititems(collect)
+            else:
+                for name in only:
+                    collect(name, file[name])
         except (OSError, RuntimeError) as error:
             raise _cut_short(path) from error
     return data
