@@ -247,7 +247,8 @@ def test_out_of_time_a_trial_gets_more_and_an_allocation_goes_on(folder, place, 
     two = whole.start(
         command=f"env ZBO_TEST_SLEEP=600 sbatch {options} profiles/slurm/search.sh", change=slow
     )
-    until(lambda: any(job.get("Restarts") == "1" for job in whole.jobs()))
+    until(lambda: two.poll() is not None or "1" in [j["Restarts"] for j in whole.jobs()])
+    assert two.poll() is None, next(whole.path.glob("zbo-*.log")).read_text()
     job = whole.jobs()[0]["JobId"]
     slurm("scontrol", "update", f"jobid={job}", "StartTime=now")  # Slurm would wait two minutes
     whole.finish(two)

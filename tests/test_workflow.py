@@ -45,6 +45,12 @@ def test_a_dry_run_of_every_study_needs_no_data(snakemake, study):
     assert "checkpoint" in done.stdout
 
 
+@pytest.mark.parametrize("profile", ["slurm", "dgx"])
+def test_a_dry_run_with_every_profile(snakemake, profile):
+    done = snakemake("-n", "--workflow-profile", f"profiles/{profile}")
+    assert "evaluate" in done.stdout and "model" in done.stdout
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A checkout in which the test study ran from beginning to end."""

@@ -19,7 +19,7 @@ export ZBO_LOCKED=1
 
 set -m # a process group of its own, which takes an interrupt
 snakemake --nolock --workflow-profile profiles/slurm --executor local \
-    --cores "${SLURM_CPUS_PER_TASK:-4}" --resources gpu="${SLURM_GPUS:-1}" "$@" &
+    --resources gpu="${SLURM_GPUS:-1}" --cores "${SLURM_CPUS_PER_TASK:-4}" "$@" &
 run=$!
 ending=""
 trap 'ending=yes; echo "Time is nearly over: stopping"; kill -INT -- -$run' USR1
