@@ -8,6 +8,8 @@ SCALE ?= paper
 SET ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 TORCH ?= torch==2.13.0
+APPTAINER ?= apptainer
+IMAGE ?= containers/zbo.sif
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
@@ -15,10 +17,10 @@ export PYTHONNOUSERSITE := 1
 
 # One run a folder. Unlike Snakemake's own lock this one dies with the process that holds it, so a
 # killed run needs no unlocking.
-SNAKEMAKE := flock --nonblock --conflict-exit-code 75 .zbo.lock snakemake --nolock
+SNAKEMAKE := ZBO_LOCKED=1 flock --nonblock --conflict-exit-code 75 .zbo.lock snakemake --nolock
 CONFIG := --config studies="$(STUDY)" scale=$(SCALE) set="$(SET)"
 
-.PHONY: run report image test test-cluster lint format lock bench clean
+.PHONY: run report install image test test-cluster lint format lock bench bench-orchestration clean
 
 run: TARGETS := all report
 report: TARGETS := report
@@ -27,11 +29,13 @@ run report: $(VENV)/installed
 	    [ $$code -ne 75 ] || echo "error: another run is at work in this folder" >&2; exit $$code; }
 	@echo "Look at results/report.html; figures and scores.csv of each study are in its folder, results/NAME/"
 
+install: $(VENV)/installed
+
 test: $(VENV)/installed
 	@python -m pytest tests -m "not cluster"
 
 test-cluster: $(VENV)/installed
-	@python -m pytest tests -m cluster
+	@python -m pytest tests/test_cluster.py
 
 lint: $(VENV)/installed
 	@ruff check scripts tests
@@ -48,10 +52,15 @@ bench: $(VENV)/installed
 	@python scripts/bench_trainer.py --output results/bench/trainer.csv
 	@python scripts/bench_stages.py --output results/bench/stages.csv
 
-# Unprivileged; other torch builds: make image IMAGE_OPTIONS="--build-arg torch_options='--index-url ...'"
+# On a machine without Slurm, in the local layout alone; tests/cluster/slurm.sh starts one for tests.
+bench-orchestration: $(VENV)/installed
+	@python scripts/bench_orchestration.py --output results/bench/orchestration.csv
+
+# Unprivileged. Other builds of torch, another base: IMAGE_OPTIONS, see containers/zbo.def.
 image:
-	@apptainer build --force --build-arg commit=$$(git describe --always --dirty) $(IMAGE_OPTIONS) \
-	    containers/zbo.sif containers/zbo.def
+	@$(APPTAINER) build --force --build-arg version=$$(sed -n 's/^version: //p' CITATION.cff) \
+	    --build-arg commit=$$(git describe --always --dirty) $(IMAGE_OPTIONS) $(IMAGE) containers/zbo.def
+	@ls -lh $(IMAGE) | awk '{print $$NF ": " $$5}'
 
 lock:
 	envs/lock.sh

@@ -51,3 +51,11 @@ include: "rules/ground.smk"
 include: "rules/paper.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
+
+
+# On a cluster these run beside Snakemake; what is left is a job each.
+workflow.localrules(*light_rules())
+
+
+onstart:
+    refuse_company()

@@ -1,7 +1,11 @@
 # Functions the rules share: settings, the walk over iterations, which trajectory a model follows.
 # Needs the config; makes nothing.
 
+import fcntl
 import json
+import os
+import shutil
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -281,7 +285,9 @@ def last_iteration_of(study):
 def course(path, changed):
     """What decides whether an iteration ends the search; read again only when the file changed."""
     try:
-        iteration = storage.read(path, kind="candidates")
+        iteration = storage.read(
+            path, kind="candidates", only=("improvements", "spread")
+        )
     except InputError as error:
         raise WorkflowError(str(error)) from None
     return iteration["improvements"].tolist(), float(iteration["spread"])
@@ -349,3 +355,31 @@ def blocks_of_ground(wildcards):
         f"results/{wildcards.study}/ground/{block}.h5"
         for block in range(-(-trainings // chosen["block"]))
     ]
+def light_rules():
+    """Rules of seconds: all but those that ask for a GPU or train the trajectory VAE."""
+    heavy = {"trajectory_vae", "search_space", "ground_block"}
+    return [
+        each.name
+        for each in workflow.rules
+        if each.name not in heavy and "gpu" not in each.resources
+    ]
+
+
+def refuse_company():
+    """Refuse to run beside another run, or beside Slurm jobs that a killed one left."""
+    if "ZBO_LOCKED" not in os.environ and Path(".zbo.lock").exists():
+        with open(".zbo.lock") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise WorkflowError("another run is at work in this folder") from None
+    if not shutil.which("squeue"):
+        return
+    script = Path(workflow.basedir) / "profiles/slurm/jobs.sh"
+    asked = subprocess.run([script], capture_output=True, text=True, check=False)
+    if jobs := " ".join(asked.stdout.split()):
+        raise WorkflowError(
+            f"Slurm jobs of another run are at work in this folder: {jobs}. "
+            "profiles/slurm/run.sh waits for them and goes on; "
+            "`scancel $(profiles/slurm/jobs.sh)` stops them."
+        )

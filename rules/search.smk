@@ -71,6 +71,7 @@ checkpoint bo_iteration:
         budget=budget,
     params:
         settings=settings_for("bo_iteration"),
+        evaluated=settings_for("evaluate"),
     shell:
         # Its one line of progress goes to the terminal, the rest to the log. The budget comes as a
         # resource since a changed parameter would run every iteration again.
@@ -81,6 +82,7 @@ checkpoint bo_iteration:
             --space {input.space:q} \
             --candidates {input.candidates:q} \
             --trials {input.trials:q} \
+            --evaluated {params.evaluated:q} \
             --iteration {wildcards.iteration} \
             --budget {resources.budget} \
             --output {output:q} 2>{log:q} | tee -a {log:q}

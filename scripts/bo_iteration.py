@@ -4,6 +4,7 @@ Iteration k takes the observations of iteration k - 1 and the trials that it ask
 file stands for the whole search up to it.
 """
 
+import json
 import sys
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--space", required=True, help="space.h5")
     parser.add_argument("--candidates", required=True, help="design.h5 or the previous iteration")
     parser.add_argument("--trials", required=True, nargs="+", help="the trials it asked for")
+    parser.add_argument("--evaluated", type=json.loads, help="JSON settings all trials must have")
     parser.add_argument("--iteration", required=True, type=int)
     parser.add_argument("--budget", type=int, default=0, help="iterations, for the time left")
     parser.add_argument("--output", required=True, help="iterations/*.h5")
@@ -28,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     space = storage.read(args.space, kind="space")
     z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
     before = storage.read(args.candidates, kind="candidates")
-    seen = _observations(before, args.trials)
+    seen = _observations(before, args.trials, args.evaluated)
 
     # Neither budget nor stopping rule is ours to know: they may change later, and what this file
     # says stays true.
@@ -66,8 +68,15 @@ def main(argv: list[str] | None = None) -> None:
     _show(args, seen, fit, optimizer)
 
 
-def _observations(before: dict, trials: list[str]) -> dict[str, np.ndarray]:
+def _observations(before: dict, trials: list[str], settings: dict | None) -> dict[str, np.ndarray]:
     """Add the trials that were asked for to those observed before them."""
+    facts = [storage.facts(path, kind="trial") for path in trials]
+    for path, fact in zip(trials, facts, strict=True):
+        # Snakemake cannot tell where a job outlived the run that started it.
+        if settings and fact["settings"] != settings:
+            raise InputError(
+                f"{path}: evaluated with other settings than now; delete it, run again"
+            )
     read = [storage.read(path, kind="trial") for path in trials]
     if len(read) != len(before["index"]):
         raise InputError(f"--trials: {len(read)} given, {len(before['index'])} were asked for")
@@ -80,7 +89,7 @@ def _observations(before: dict, trials: list[str]) -> dict[str, np.ndarray]:
         "variance": np.array([trial["variance"] for trial in read]),
         "scores": np.array([trial["scores"].mean(0) for trial in read]),
         "failed": np.array([trial["status"] != DONE for trial in read]),
-        "seconds": np.array([storage.facts(path, kind="trial")["seconds"] for path in trials]),
+        "seconds": np.array([fact["seconds"] for fact in facts]),
     }
     old = storage.group(before, "observed")
     return {k: np.concatenate([old[k], v]) if old else v for k, v in new.items()}

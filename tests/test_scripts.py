@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import os
 import subprocess
 import sys
 
@@ -162,3 +163,68 @@ def test_a_gpu_asked_for_and_not_there_is_an_error():
     assert command.device(0) == "cpu"
     with pytest.raises(InputError, match="1 GPU asked for"):
         command.device(1)
+
+
+def test_the_cpu_in_place_of_a_gpu_has_to_be_said_and_is_said_again(monkeypatch, caplog):
+    monkeypatch.setenv("ZBO_DEVICE", "cpu")
+    assert command.device(1) == "cpu"
+    assert "ZBO_DEVICE=cpu: trains on the CPU (1 GPUs asked for)" in caplog.text
+    monkeypatch.setenv("ZBO_DEVICE", "gpu")
+    with pytest.raises(InputError, match="may only be cpu"):
+        command.device(1)
+
+
+def test_processes_side_by_side_take_a_gpu_each(tmp_path):
+    program = (
+        "import sys; from zbo import command; "
+        "print(command.first_free(['a', 'b'], sys.argv[1]), flush=True); sys.stdin.read()"
+    )
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, tmp_path],
+            cwd=ROOT / "scripts", text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        return process, int(process.stdout.readline())
+
+    first, second, third = start(), start(), start()
+    assert [taken for _, taken in (first, second, third)] == [
+        0,
+        1,
+        0,
+    ]  # more than there are: shared
+    for process, _ in (second, third):
+        process.kill()
+        process.communicate()
+    again, taken = start()
+    assert taken == 1  # a killed process has let go
+    for process in (first[0], again):
+        process.communicate("")
+
+
+def test_what_the_machine_failed_at_is_one_line(tmp_path, capsys):
+    def full_disk():
+        (tmp_path / f".trial.h5.{os.getpid()}.part").symlink_to("/dev/full")
+        storage.write(tmp_path / "trial.h5", {"loss": np.zeros(9)}, kind="trial")
+
+    def lost_gpu():
+        raise torch.AcceleratorError(
+            "CUDA error: unspecified launch failure\nCUDA kernel errors..."
+        )
+
+    def small_gpu():
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    for main, said in (
+        (full_disk, "disk full or over quota"),
+        (lost_gpu, "the GPU failed (CUDA error: unspecified launch failure)"),
+        (small_gpu, "out of GPU memory"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            command.run(main)
+        assert ended.value.code == 1
+        errors = capsys.readouterr().err
+        assert errors.startswith("error: ") and said in errors and errors.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(RuntimeError, match="our own"):
+        command.run(lambda: (_ for _ in ()).throw(RuntimeError("our own")))

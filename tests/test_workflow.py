@@ -1,6 +1,8 @@
 """The workflow for real, on the `test` study: whole, resumed after a kill, extended, broken."""
 
+import base64
 import csv
+import json
 import os
 import shutil
 import signal
@@ -12,7 +14,9 @@ import numpy as np
 import pytest
 from conftest import ROOT, environment, snakemake_command
 
+import bo_iteration
 from zbo import config, storage
+from zbo.errors import InputError
 
 
 def search_results(folder):
@@ -53,6 +57,12 @@ def test_the_claims_ask_for_the_papers_studies_at_one_scale(snakemake, scale):
     assert f"results/paper{ending}/claims.csv" in files
     assert f"results/mnist{ending}/models/transfer-0.h5" not in files
     assert f"results/nanoparticles-7{ending}/models/beta-0.01-4.h5" in files
+
+
+@pytest.mark.parametrize("profile", ["slurm", "dgx"])
+def test_a_dry_run_with_every_profile(snakemake, profile):
+    done = snakemake("-n", "--workflow-profile", f"profiles/{profile}")
+    assert "evaluate" in done.stdout and "model" in done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +278,25 @@ def test_a_damaged_file_is_named_and_nothing_else_is_lost(copy, snakemake):
     snakemake("search")
     assert set(written(copy)) - set(before) == {trial}
     assert {p: t for p, t in written(copy).items() if p != trial} == before
+
+
+def test_a_trial_that_snakemake_has_no_record_of_is_not_taken_for_another(copy, snakemake):
+    """As a job leaves it that outlived the run that started it."""
+    trial = "results/test/trials/design-1.h5"
+    (copy / ".snakemake/metadata" / base64.b64encode(trial.encode()).decode()).unlink()
+    assert trial not in snakemake("-n", "search", change="training.batch_size=40").stdout
+    settings = storage.facts(copy / trial, kind="trial")["settings"]
+    settings["training"]["batch_size"] = 40
+    results = copy / "results/test"
+    with pytest.raises(InputError, match=r"design-0.h5: evaluated with other settings"):
+        bo_iteration.main(
+            [
+                *("--settings", "test", "--space", f"{results}/space.h5", "--iteration", "0"),
+                *("--candidates", f"{results}/design.h5", "--evaluated", json.dumps(settings)),
+                *("--trials", *(f"{results}/trials/design-{i}.h5" for i in range(3))),
+                *("--output", f"{results}/again.h5"),
+            ]
+        )
 
 
 @pytest.mark.parametrize(

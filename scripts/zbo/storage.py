@@ -1,10 +1,11 @@
 """HDF5 files between the stages: written whole or not at all, checked when read."""
 
+import io
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
@@ -52,21 +53,26 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
         **facts: What made it (settings, seed, seconds, device, ...), stored as JSON attributes
             beside versions and commit. No time: the same content is the same file.
     """
-    with whole(path) as beside, h5py.File(beside, "w") as file:
+    # In memory first: where the disk is full, HDF5 itself crashes instead of raising an error.
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
         for name, value in data.items():
             if value is not None:
                 _write_dataset(file, name, value)
         for name, value in (_provenance() | facts).items():
             file.attrs[name] = json.dumps(value)
         file.attrs["kind"] = kind
+    with whole(path) as beside:
+        beside.write_bytes(content.getbuffer())
 
 
-def read(path: str | Path, *, kind: str) -> dict[str, Any]:
-    """Read every dataset of a file that `write` made.
+def read(path: str | Path, *, kind: str, only: Collection[str] | None = None) -> dict[str, Any]:
+    """Read the datasets of a file that `write` made.
 
     Args:
         path: The file.
         kind: What it has to be.
+        only: Names of the datasets to read; all of them by default.
 
     Returns:
         Dataset name to array, number or text; names of datasets in groups hold "/".
@@ -82,7 +88,11 @@ def read(path: str | Path, *, kind: str) -> dict[str, Any]:
 
     with _open(path, kind) as file:
         try:
-            file.visititems(collect)
+            if only is None:
+                file.visititems(collect)
+            else:
+                for name in only:
+                    collect(name, file[name])
         except (OSError, RuntimeError) as error:
             raise _cut_short(path) from error
     return data

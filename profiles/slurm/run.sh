@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Many GPUs: run the workflow with one Slurm job a training, from this project's folder.
+#   profiles/slurm/run.sh [SNAKEMAKE OPTIONS]                     on the login node, say in tmux
+#   sbatch --time=7-0 --mem=4G profiles/slurm/run.sh [OPTIONS]    in a small job of its own, no GPU
+# Killed or crashed, type it again: it waits for the jobs that the last run left, then goes on.
+set -euo pipefail
+[ ! -d .venv/bin ] || export PATH="$PWD/.venv/bin:$PATH"
+
+exec 9>.zbo.lock # dies with the processes that hold it, so a killed run needs no unlocking
+flock --nonblock 9 || { echo "error: another run is at work in this folder" >&2; exit 75; }
+export ZBO_LOCKED=1
+
+said=""
+while left=$(profiles/slurm/jobs.sh | paste -sd' ') && [ -n "$left" ]; do
+    [ "$left" = "$said" ] || echo "Waiting for Slurm jobs that an earlier run left: $left"
+    said=$left
+    sleep 2
+done
+exec snakemake --nolock --workflow-profile profiles/slurm "$@"

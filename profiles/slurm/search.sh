@@ -1,0 +1,38 @@
+#!/usr/bin/env bash
+# One GPU: run the workflow inside a single allocation, where no training waits in a queue.
+#   sbatch --partition=gpu --account=me --time=1-0 --mem=16G profiles/slurm/search.sh [OPTIONS]
+# OPTIONS are Snakemake's. With --gpus=4, four trainings run side by side. Before its time is over it
+# stops, puts itself back into the queue and goes on from there; preempted, likewise.
+#SBATCH --job-name=zbo
+#SBATCH --gpus=1
+#SBATCH --cpus-per-task=4
+#SBATCH --signal=B:USR1@120
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output=zbo-%j.log
+set -uo pipefail
+[ ! -d .venv/bin ] || export PATH="$PWD/.venv/bin:$PATH"
+
+exec 9>.zbo.lock
+flock --wait 60 9 || { echo "error: another run is at work in this folder" >&2; exit 75; }
+export ZBO_LOCKED=1
+
+set -m # a process group of its own, which takes an interrupt
+snakemake --nolock --workflow-profile profiles/slurm --executor local \
+    --resources gpu="${SLURM_GPUS:-1}" --cores "${SLURM_CPUS_PER_TASK:-4}" "$@" &
+run=$!
+ending=""
+trap 'ending=yes; echo "Time is nearly over: stopping"; kill -INT -- -$run' USR1
+wait $run
+code=$?
+while kill -0 $run 2>/dev/null; do # the trap cut the first wait short
+    wait $run
+    code=$?
+done
+if [ -n "$ending" ] && [ $code -ne 0 ]; then
+    echo "Back into the queue as job $SLURM_JOB_ID"
+    scontrol requeue "$SLURM_JOB_ID" ||
+        { echo "error: this cluster forbids it; submit the same command again" >&2; exit 1; }
+    sleep 60 # Slurm ends this run of the job
+fi
+exit $code
