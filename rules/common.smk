@@ -355,6 +355,8 @@ def blocks_of_ground(wildcards):
         f"results/{wildcards.study}/ground/{block}.h5"
         for block in range(-(-trainings // chosen["block"]))
     ]
+
+
 def light_rules():
     """Rules of seconds: all but those that ask for a GPU or train the trajectory VAE."""
     heavy = {"trajectory_vae", "search_space", "ground_block"}

@@ -254,7 +254,8 @@ def test_out_of_time_a_trial_gets_more_and_an_allocation_goes_on(folder, place, 
         return job["JobState"], job["Restarts"]
 
     until(lambda: state()[0] == "FAILED" or state() == ("PENDING", "1"))
-    assert state() == ("PENDING", "1"), next(whole.path.glob("zbo-*.log")).read_text()
+    said = next(whole.path.glob("zbo-*.log")).read_text()
+    assert state() == ("PENDING", "1"), said
     # Slurm would wait two minutes before it starts it again; its first run needs a few seconds to end.
     until(lambda: subprocess.run(["flock", "-n", whole.path / ".zbo.lock", "true"]).returncode == 0)
     time.sleep(10)
