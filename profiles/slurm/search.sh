@@ -33,6 +33,7 @@ if [ -n "$ending" ] && [ $code -ne 0 ]; then
     echo "Back into the queue as job $SLURM_JOB_ID"
     scontrol requeue "$SLURM_JOB_ID" ||
         { echo "error: this cluster forbids it; submit the same command again" >&2; exit 1; }
-    sleep 60 # Slurm ends this run of the job
+    exec 9>&- # the next run takes the lock
+    sleep 60   # Slurm ends this one
 fi
 exit $code
