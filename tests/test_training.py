@@ -8,6 +8,8 @@ import pyro
 import pytest
 import torch
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO, config_enumerate
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from zbo import jrvae, training
 from zbo.adam import Adam
@@ -345,6 +347,27 @@ def test_a_step_that_cannot_be_captured_runs_without(monkeypatch, caplog):
     training.run(expected)
     assert_same(found, expected)
     assert caplog.text.count("no memory for its pool") == 1
+
+
+class OnDevice(TorchDispatchMode):
+    """Every tensor of every operation is where the model is."""
+
+    def __torch_dispatch__(self, operation, _, arguments=(), options=None):
+        tensors = [t for t in tree_leaves((arguments, options)) if torch.is_tensor(t)]
+        assert {t.device.type for t in tensors} <= {"meta"}, operation
+        return operation(*arguments, **options or {})
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("invariances", [(), ("r",), ("r", "t", "s")])
+@pytest.mark.parametrize("changes", [{}, {"prune_threshold": 0.2}, {"sampled_kl": True}])
+def test_a_step_neither_waits_for_its_data_nor_leaves_the_device(classes, invariances, changes):
+    """What capturing it on a GPU takes; tensors of the meta device have no data to wait for."""
+    model = jrvae.build(small(classes, invariances=invariances), 0)
+    settings = TrainingSettings(batch_size=8, **changes)
+    trained = Training(model, some_images(20), [1.0], [1.0], settings, 0, device="meta")
+    with torch.no_grad(), OnDevice():
+        trained._train_batch(8)
 
 
 def on_gpu(test):

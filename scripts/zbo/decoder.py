@@ -119,7 +119,7 @@ def reconstruct(
 
 
 def spatial_parameters(network: Network) -> list[Tensor]:
-    """Coordinates' weights, then weight and bias of the layers after; the first bias is apart."""
+    """Weight and bias of the coordinate layer, the hidden layers and the output, in this order."""
     return [network.coordinates, network.bias, *(t for layer in network.decoder for t in layer)]
 
 
