@@ -1,8 +1,10 @@
 # make run    install, then optimize the digits study: figures, scores, report
 # make test   install, then test
 # Another study, or one value changed:  make run STUDY=mnist SET="search.iterations=40"
+# The paper's studies cut down to minutes:  make run STUDY="mnist nanoparticles-3" SCALE=reduced
 
 STUDY ?= digits
+SCALE ?= paper
 SET ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 TORCH ?= torch==2.13.0
@@ -14,7 +16,7 @@ export PYTHONNOUSERSITE := 1
 # One run a folder. Unlike Snakemake's own lock this one dies with the process that holds it, so a
 # killed run needs no unlocking.
 SNAKEMAKE := flock --nonblock --conflict-exit-code 75 .zbo.lock snakemake --nolock
-CONFIG := --config studies="$(STUDY)" set="$(SET)"
+CONFIG := --config studies="$(STUDY)" scale=$(SCALE) set="$(SET)"
 
 .PHONY: run report image test test-cluster lint format lock bench clean
 

@@ -59,6 +59,10 @@ def test_a_failed_seed_is_left_out_and_a_missing_model_is_said_to_be():
     failed = {"accuracy": [np.nan, *GOOD["accuracy"][1:]]}
     of = study(**{"vanilla": FAIR, "beta-1": failed})
     assert verdict(claims.higher("accuracy", "beta-1", "vanilla"), of) == HOLDS
+    all_failed = study(**{"vanilla": {}, "beta-1": GOOD, "transfer": FAIR})
+    assert "(transfer)" in claims.higher("accuracy", "beta-1")(all_failed).ours
+    assert verdict(claims.higher("accuracy", "beta-1", "vanilla"), all_failed) == UNKNOWN
+    assert verdict(claims.extracts("vanilla", 3), all_failed) == UNKNOWN
     missing = claims.higher("accuracy", "transfer", "vanilla")(of)
     assert missing == claims.Finding("no model transfer is compared", UNKNOWN)
 
@@ -86,6 +90,7 @@ def test_only_one_model_extracts_everything():
     assert verdict(rule, study(transfer=some, vanilla=none)) == PARTLY
     assert verdict(rule, study(transfer=every, vanilla=every)) == NOT
     assert verdict(rule, study(transfer=none, vanilla=none)) == NOT
+    assert verdict(rule, study(transfer=every, vanilla={})) == HOLDS
 
 
 def test_mixing_is_the_share_outside_the_majority():

@@ -120,6 +120,9 @@ def _compare(score: str, of: str, than: str | None, sign: int) -> Rule:
     def rule(study: Study) -> Finding:
         one = study.scores[of]
         others = [m for m in study.scores if m not in (of, CONTROL)] if than is None else [than]
+        others = [m for m in others if len(_values(study, m, score))]
+        if not others:
+            return Finding("nothing to compare with", UNKNOWN)
         # The one that comes closest, by its mean.
         rival = max(others, key=lambda m: sign * np.nanmean(study.scores[m][score]))
         two = study.scores[rival]
@@ -149,14 +152,14 @@ def only(model: str) -> Rule:
 
     def rule(study: Study) -> Finding:
         share = {
-            name: float((_values(study, name, "extracted") == study.labels).mean())
+            name: float((found == study.labels).mean())
             for name in study.scores
-            if name != CONTROL
+            if name != CONTROL and len(found := _values(study, name, "extracted"))
         }
         own = share.pop(model)
         others = {name: often for name, often in share.items() if often}
         verdict = HOLDS if own == 1 and not others else NOT
-        if own > max(share.values()) and verdict == NOT:
+        if verdict == NOT and own > max(share.values(), default=0):
             verdict = PARTLY
         listed = ", ".join(f"{name} {often:.0%}" for name, often in others.items()) or "none"
         return Finding(f"in {own:.0%} of its seeds; others: {listed}", verdict)
