@@ -77,6 +77,8 @@ def maps(figure: Figure, axes: Sequence[Axes], search: Search) -> None:
         drawn = plots.surrogate_map(ax, search.grid, search.feasible, values, cmap, "")
         figure.colorbar(drawn, ax=ax)
         search.mark(ax)
+        if search.grid.shape[1] == 2 and not search.feasible.all():
+            ax.fill([], [], color=plots.INFEASIBLE, label="infeasible")
 
 
 def families(ax: Axes, sampled: dict[str, np.ndarray], shown: int = 3) -> None:
