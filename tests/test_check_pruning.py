@@ -42,12 +42,12 @@ def a_row(threshold, seed, objective, accuracy=0.7, loss=20.0):
     return row | {"classes_decoded": 3.0, "ratio_to_exact": 2.0, "ratio_to_pyroved": 8.0}
 
 
-def test_a_threshold_is_safe_while_its_mean_difference_is_within_the_spread():
+def test_a_threshold_is_safe_while_its_differences_are_within_the_spread():
     rows = [a_row(0.0, seed, value) for seed, value in enumerate((1.0, 2.0, 3.0))]  # sd 1
-    rows += [a_row(1e-3, seed, value) for seed, value in enumerate((3.0, 1.0, 2.5))]  # mean +1/6
-    rows += [a_row(1e-2, seed, value) for seed, value in enumerate((2.5, 3.5, 4.5))]  # mean +1.5
+    rows += [a_row(1e-3, seed, value) for seed, value in enumerate((1.5, 1.5, 3.0))]
+    rows += [a_row(1e-2, seed, value) for seed, value in enumerate((3.0, 2.0, 1.0))]  # mean 0
     said = check_pruning.table(rows)
-    assert "sd 1 " in said and "+0.167 (2)" in said and "+1.5 (1.5)" in said
+    assert "sd 1 " in said and "+0 (0.408)" in said and "+0 (1.63)" in said
     assert said.endswith("largest threshold within the seeds' spread: 0.001")
     worse = [row | {"accuracy": 0.2} if row["threshold"] == 1e-3 else row for row in rows]
     assert check_pruning.table(worse).endswith("spread: 0")

@@ -180,12 +180,13 @@ def test_a_map_needs_two_latents(tmp_path):
         draw("06", arguments["06"], tmp_path / "figure.pdf")
 
 
-def test_rows_are_called_by_the_label_most_of_their_images_have():
-    probabilities = np.eye(3)[[0, 0, 0, 2, 2]]
-    model = {"probabilities": probabilities, "traversal": np.zeros((2, 3, 4, 5, 5))}
-    shown = panels.manifold(model, np.array([1, 1, 0, 0, 0]), np.array(["one", "two"]))
-    assert list(shown.rows) == ["two", panels.NO_MAJORITY, "one"]
-    assert shown.images.shape == (3, 4, 5, 5)
+def test_rows_are_called_by_the_label_of_half_their_images():
+    probabilities = np.eye(4)[[0, 0, 0, 2, 2, 3, 3, 3]]
+    model = {"probabilities": probabilities, "traversal": np.zeros((2, 4, 3, 5, 5))}
+    labels, names = np.array([1, 1, 0, 0, 2, 0, 1, 2]), np.array(["one", "two", "three"])
+    shown = panels.manifold(model, labels, names)
+    assert list(shown.rows) == ["two", panels.EMPTY, "one", panels.MIXED]
+    assert shown.images.shape == (4, 3, 5, 5)
 
 
 def test_the_search_of_figure_3_is_a_search():

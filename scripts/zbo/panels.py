@@ -14,7 +14,7 @@ from zbo.storage import DONE
 
 SAMPLES, SAMPLE_ROWS, MOST_ROWS = 10, 5, 20  # images a row, rows without labels, labels at most
 ACROSS = 8  # images along a latent, of those computed
-NO_MAJORITY = "–"
+EMPTY, MIXED = "–", "mixed"  # a class without images; one no label makes up half of
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ def manifold(model: dict | None, labels: np.ndarray | None, names: np.ndarray | 
         names: Of the labels.
 
     Returns:
-        The images; a row is called by the label most images of its class have.
+        The images; a row is called by the label that makes up half or more of its class.
     """
     if model is None:
         return Mosaic(None)
@@ -192,7 +192,7 @@ def manifold(model: dict | None, labels: np.ndarray | None, names: np.ndarray | 
         classes = probabilities.argmax(1)
         for k in range(probabilities.shape[1]):
             counts = np.bincount(labels[classes == k], minlength=len(names))
-            rows.append(names[counts.argmax()] if counts.any() else NO_MAJORITY)
+            rows.append(_called(counts, names))
     shown = _thinned(model["traversal"][0])
     return Mosaic(shown, rows, "latent 1", "label" if rows else "class")
 
@@ -222,6 +222,12 @@ def say_simulated(figure: Figure, prepared: dict[str, np.ndarray]) -> None:
     """Say under a figure that the images of images.h5 are not measured, where they are not."""
     if prepared.get("simulated", False):
         figure.supxlabel("simulated images", x=0.99, ha="right", fontsize="small", color="0.35")
+
+
+def _called(counts: np.ndarray, names: np.ndarray) -> str:
+    if not counts.any():
+        return EMPTY
+    return names[counts.argmax()] if 2 * counts.max() >= counts.sum() else MIXED
 
 
 def _filled(images: np.ndarray, count: int) -> np.ndarray:
