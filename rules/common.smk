@@ -126,7 +126,7 @@ def study_of_paper(name, paper):
 def pages_of_paper(wildcards):
     """What the report shows of the paper: claims and figures, where all its studies are run."""
     needed = {study_of_paper(name, PAPER) for name in studies.PAPER_STUDIES}
-    shown = ["claims.csv", "objective.png", *(f"{name}.png" for name in PAPER_FIGURES)]
+    shown = ["claims.csv", *(f"{name}.png" for name in PAPER_FIGURES), "objective.png"]
     return [f"results/{PAPER}/{file}" for file in shown] if needed <= set(RUN) else []
 
 

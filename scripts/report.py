@@ -29,6 +29,7 @@ TITLES = {
     "optimum": "Optimum",
     "manifolds": "Models",
     "scores": "Scores",
+    "objective": "Objective and accuracy",
 }
 # Columns of scores.csv that are shown, and how.
 COLUMNS = {

@@ -26,4 +26,5 @@ stopping         when a search may stop
 optimize         the ask/tell loop over the above, for any function
 scores           label scores of a trained model; judge only, never optimized
 plots            one function a panel, one shared style
+panels           panels that several figures share, made of a study's files
 """
