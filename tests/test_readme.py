@@ -30,8 +30,10 @@ def test_own_functions(tmp_path, monkeypatch):
     beta, _ = families.sample(["mine:sawtooth"], 4, 30, (1.0, 5.0), seed=0)
     assert beta.min() >= 1 and beta.max() <= 5
     manifolds = np.random.default_rng(0).random((3, 4, 4, 8, 8)).astype(np.float32)
+    codes = np.zeros((6, 3))
+    learned = objective.Learned(manifolds, np.full((6, 3), 1 / 3), codes, codes, 1.0, 0.0, 0.0)
     settings = objective.ObjectiveSettings(name="mine:contrast")
-    assert objective.score(manifolds, settings).objective > 0
+    assert objective.score(learned, settings).objective > 0
 
 
 def test_own_study():
