@@ -259,7 +259,7 @@ def test_out_of_time_a_trial_gets_more_and_an_allocation_goes_on(folder, place, 
         time.sleep(1)
     said = next(whole.path.glob("zbo-*.log")).read_text()
     assert job["JobState"] == "COMPLETED", said
-    assert restarts == said.count("Time is nearly over") >= 1
+    assert restarts == said.count("Back into the queue") >= 1
     folder.finish(one)
     limits = {job["JobState"]: job["TimeLimit"] for job in folder.trials()}
     assert limits == {"TIMEOUT": "00:01:00", "COMPLETED": "00:02:00"}
