@@ -63,8 +63,8 @@ def rotation_share(
     Share of the latents' variance, within images of one label and class, that a linear function of
     (cos 2φ, sin 2φ) explains, φ being the direction of the image's long axis (second moments);
     adjusted for what two random variables would explain. The variance is that of their posteriors
-    taken together, so that latents which hold nothing hold no rotation. The number behind what the paper sees in
-    figure 7(b), "rotational variability".
+    taken together, so that latents which hold nothing hold no rotation. The number behind what the
+    paper sees in figure 7(b), "rotational variability".
 
     Args:
         images: Shape (n, h, w), in [0, 1].
