@@ -50,8 +50,8 @@ def _row(path: str, images: dict[str, np.ndarray], classes: int) -> dict:
             column: round(value, 4)
             for column, value in asdict(scores.label_scores(found, labels)).items()
         }
-        latents = model["z_mean"][:, -len(model["traversal"]) :]  # without the angle
-        rotation = scores.rotation_share(images["images"], latents, labels, found)
+        latents = (model[z][:, -len(model["traversal"]) :] for z in ("z_mean", "z_sd"))  # no angle
+        rotation = scores.rotation_share(images["images"], *latents, labels, found)
         row["rotation"] = f"{rotation:.4f}"
     return row
 

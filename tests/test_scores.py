@@ -63,8 +63,13 @@ def test_rotation_is_found_in_latents_that_hold_it_and_in_no_others():
     labels, one = rng.integers(0, 2, 400), np.zeros(400, int)
     turned = np.stack((np.cos(2 * angle), np.sin(2 * angle)), 1)
     other = rng.normal(size=(400, 2))
-    assert rotation_share(bars, turned, labels, one) > 0.99
-    assert abs(rotation_share(bars, other, labels, one)) < 0.03
+    sure = np.full((400, 2), 1e-3)
+    assert rotation_share(bars, turned, sure, labels, one) > 0.99
+    assert abs(rotation_share(bars, other, sure, labels, one)) < 0.03
     half = np.stack((turned[:, 0], rng.normal(0, np.sqrt(0.5), 400)), 1)  # variances alike
-    assert rotation_share(bars, half, labels, one) == pytest.approx(0.5, abs=0.05)
-    assert np.isnan(rotation_share(bars[:10], other[:10], labels[:10], one[:10]))
+    assert rotation_share(bars, half, sure, labels, one) == pytest.approx(0.5, abs=0.05)
+    # Posteriors as wide as the means are spread: half of the variance is no longer explained.
+    wide = np.full((400, 2), np.sqrt(0.5))
+    assert rotation_share(bars, turned, wide, labels, one) == pytest.approx(0.5, abs=0.05)
+    few = bars[:10], other[:10], sure[:10], labels[:10], one[:10]
+    assert np.isnan(rotation_share(*few))

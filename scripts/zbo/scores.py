@@ -52,18 +52,24 @@ def label_scores(classes: np.ndarray, labels: np.ndarray) -> LabelScores:
 
 
 def rotation_share(
-    images: np.ndarray, latents: np.ndarray, labels: np.ndarray, classes: np.ndarray
+    images: np.ndarray,
+    mean: np.ndarray,
+    sd: np.ndarray,
+    labels: np.ndarray,
+    classes: np.ndarray,
 ) -> float:
     """Say how much of the latents is rotation, which a rotationally invariant model has elsewhere.
 
     Share of the latents' variance, within images of one label and class, that a linear function of
     (cos 2φ, sin 2φ) explains, φ being the direction of the image's long axis (second moments);
-    adjusted for what two random variables would explain. The number behind what the paper sees in
-    figure 7(b), "rotational variability".
+    adjusted for what two random variables would explain. The variance is that of their posteriors
+    taken together, so that latents which hold nothing hold no rotation. The number behind what the
+    paper sees in figure 7(b), "rotational variability".
 
     Args:
         images: Shape (n, h, w), in [0, 1].
-        latents: Means of the latents that are not the angle, shape (n, L).
+        mean: Posterior means of the latents that are not the angle, shape (n, L).
+        sd: Their posterior standard deviations, shape (n, L).
         labels: Shape (n,), int.
         classes: Found, shape (n,), int: each class has axes of its own.
 
@@ -76,11 +82,11 @@ def rotation_share(
     for g in range(group.max() + 1):
         if (count := (group == g).sum()) < 20:
             continue
-        x, y = axis[group == g], latents[group == g]
+        x, y = axis[group == g], mean[group == g]
         x, y = x - x.mean(0), y - y.mean(0)
         left = y - x @ np.linalg.lstsq(x, y, rcond=None)[0]
         explained += (y**2).sum() - (left**2).sum() * (count - 1) / (count - 3)
-        total += (y**2).sum()
+        total += (y**2).sum() + (sd[group == g] ** 2).sum()
     return float(explained / total) if total else float("nan")
 
 
