@@ -148,7 +148,7 @@ import numpy as np
 sys.path.insert(0, {str(SCRIPTS)!r})
 from zbo import storage
 for n in range(10**9):
-    data = dict(n=n, filled=np.full(300_000, n), noise=np.random.default_rng(n).random(50_000))
+    data = dict(n=n, filled=np.full(300_000, n), noise=np.random.default_rng(n).random(500_000))
     storage.write({str(path)!r}, data, kind="test", n=n)
 """
     caught_midway = 0
@@ -162,10 +162,15 @@ for n in range(10**9):
         while not path.exists() or path.stat().st_mtime_ns == before:
             assert writer.poll() is None and time.monotonic() < deadline
             time.sleep(0.001)
-        time.sleep(0.007 * k)  # somewhere else in the loop each time
+        beside = tmp_path / f".x.h5.{writer.pid}.part"
+        if k % 2:
+            time.sleep(0.007 * k)  # somewhere else in the loop each time
+        else:
+            while not beside.exists():  # in the middle of a write
+                assert writer.poll() is None and time.monotonic() < deadline
         writer.send_signal(signal.SIGKILL)
         writer.wait()
-        caught_midway += (tmp_path / f".x.h5.{writer.pid}.part").exists()
+        caught_midway += beside.exists()
         found = storage.read(path, kind="test")
         assert (found["filled"] == found["n"]).all()
         assert found["noise"][0] == np.random.default_rng(found["n"]).random()
