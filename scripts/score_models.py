@@ -51,7 +51,9 @@ def _row(path: str, images: dict[str, np.ndarray], classes: int) -> dict:
             for column, value in asdict(scores.label_scores(found, labels)).items()
         }
         latents = (model[z][:, -len(model["traversal"]) :] for z in ("z_mean", "z_sd"))  # no angle
-        rotation = scores.rotation_share(images["images"], *latents, labels, found)
+        # Clusters of latents are no classes with axes of their own.
+        own = found if model["probabilities"].shape[1] else np.zeros_like(found)
+        rotation = scores.rotation_share(images["images"], *latents, labels, own)
         row["rotation"] = f"{rotation:.4f}"
     return row
 
