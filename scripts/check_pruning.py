@@ -138,16 +138,14 @@ def compare(
     pyroved_seconds = np.median(times) / min(batch, len(images)) * len(images) * len(beta_c)
     rows = []
     for threshold, one in zip(thresholds, trainings, strict=True):
-        found = objective.score(
-            jrvae.manifolds(one.model, study["objective"]["grid"]),
-            objective.ObjectiveSettings(**study["objective"]),
-        )
-        assigned = jrvae.encode(one.model, images).probabilities.argmax(1)
-        history = one.history()
+        scoring, history = objective.ObjectiveSettings(**study["objective"]), one.history()
+        encoding = jrvae.encode(one.model, images)
+        learned = evaluation.learned(one.model, encoding, history, scoring.grid)
+        assigned = encoding.probabilities.argmax(1)
         rows.append(
             {
                 "threshold": threshold,
-                "objective": found.objective,
+                "objective": objective.score(learned, scoring).objective,
                 "accuracy": scores.label_scores(assigned, labels).accuracy,
                 "loss": exact_loss(one, images),
                 "classes_decoded": history.active_classes.mean(),
