@@ -32,8 +32,11 @@ def main(argv: list[str] | None = None) -> None:
         for ax, letter, title in zip((a, b, c, d, e), "abcde", titles, strict=True):
             plots.letter(ax, letter, title)
         legends.set_axis_off()
-        of_b, of_c = b.get_legend_handles_labels(), c.get_legend_handles_labels()
-        legends.add_artist(legends.legend(*of_b, loc="upper left", title="(a, b)", **LEGEND))
+        # Of b the families alone: what is grey, the maps' legend says as well.
+        of_b = list(zip(*b.get_legend_handles_labels(), strict=True))[: len(names)]
+        of_c = c.get_legend_handles_labels()
+        above = legends.legend(*zip(*of_b, strict=True), loc="upper left", title="(a, b)", **LEGEND)
+        legends.add_artist(above)
         legends.legend(*of_c, loc="lower left", title="(c, d)", **LEGEND)
         plots.save(figure, args.output)
 
