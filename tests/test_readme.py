@@ -1,6 +1,7 @@
 """What the README shows works: its examples are run, its study is a study, its figures exist."""
 
 import re
+import sys
 import textwrap
 
 import numpy as np
@@ -27,6 +28,7 @@ def test_own_functions(tmp_path, monkeypatch):
     code = example("# mine.py").split("make run")[0]
     (tmp_path / "mine.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "mine", raising=False)  # another test's
     beta, _ = families.sample(["mine:sawtooth"], 4, 30, (1.0, 5.0), seed=0)
     assert beta.min() >= 1 and beta.max() <= 5
     manifolds = np.random.default_rng(0).random((3, 4, 4, 8, 8)).astype(np.float32)
@@ -34,6 +36,7 @@ def test_own_functions(tmp_path, monkeypatch):
     learned = objective.Learned(manifolds, np.full((6, 3), 1 / 3), codes, codes, 1.0, 0.0, 0.0)
     settings = objective.ObjectiveSettings(name="mine:contrast")
     assert objective.score(learned, settings).objective > 0
+    sys.modules.pop("mine")
 
 
 def test_own_study():
