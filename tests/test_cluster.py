@@ -220,13 +220,13 @@ def test_killed_during_and_between_iterations(folder, local):
 SLOW = """
 import os, pathlib, time
 
-def once(manifolds, settings):
+def once(learned, settings):
     try:
         pathlib.Path("slept").touch(exist_ok=False)
         time.sleep(float(os.environ.get("ZBO_TEST_SLEEP", 0)))
     except FileExistsError:
         pass
-    return float(manifolds.std())
+    return float(learned.manifolds.std())
 """
 
 
