@@ -358,8 +358,8 @@ def blocks_of_ground(wildcards):
 
 
 def light_rules():
-    """Rules of seconds: all but those that ask for a GPU or train the trajectory VAE."""
-    heavy = {"trajectory_vae", "search_space", "ground_block"}
+    """Rules of seconds: all but those that ask for a GPU and those named here."""
+    heavy = {"trajectory_vae", "search_space", "ground_block", "searches"}
     return [
         each.name
         for each in workflow.rules

@@ -1,8 +1,6 @@
 """Choose constant trajectories to compare the search with, evenly in the logarithm of β."""
 
-import numpy as np
-
-from zbo import command, storage
+from zbo import command, families, storage
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -10,8 +8,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="constants.h5")
     args = parser.parse_args(argv)
     trajectories = args.settings["trajectories"]
-    values = np.geomspace(*trajectories["bounds"], args.settings["compare"]["constants"])
-    beta = np.repeat(values[:, None], trajectories["cycles"], axis=1).astype(np.float32)
+    count = args.settings["compare"]["constants"]
+    beta = families.constants(trajectories["bounds"], trajectories["cycles"], count)
     storage.write(args.output, {"beta": beta}, kind="candidates", settings=args.settings)
 
 

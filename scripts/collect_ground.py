@@ -13,6 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     design = storage.read(args.design, kind="candidates")
     blocks = [storage.read(path, kind="ground") for path in args.blocks]
+    blocks = [block for block in blocks if block]  # one whose every training diverged is empty
     names = [name for name in blocks[0] if name not in ground.WHOLE_MODELS]
     table = {name: np.concatenate([block[name] for block in blocks]) for name in names}
     order = np.lexsort((table["repeat"], table["trajectory"]))
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
             "z": design["z"].astype(np.float32),
             "beta": design["beta"].astype(np.float32),
             "constant": design["constant"],
+            "repeats": design["repeats"],
             "cycles": np.array(ground.checkpoints(design["beta"].shape[1])),
             **{f"rows/{name}": values[order] for name, values in table.items()},
         },

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zbo import command, optimize, storage, trajectory_vae
+from zbo import command, families, optimize, storage, trajectory_vae
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -15,8 +15,9 @@ def main(argv: list[str] | None = None) -> None:
     space = storage.read(args.space, kind="space")
     z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
     index = optimize.initial_design(z, chosen["points"], "sobol", args.settings["seed"])
-    levels = np.geomspace(*trajectories["bounds"], chosen["constants"])
-    constants = np.repeat(levels[:, None], trajectories["cycles"], axis=1).astype(np.float32)
+    constants = families.constants(
+        trajectories["bounds"], trajectories["cycles"], chosen["constants"]
+    )
     vae = trajectory_vae.restore(
         storage.group(storage.read(args.trajectory_vae, kind="trajectory_vae"), "weights"),
         tuple(trajectories["bounds"]),

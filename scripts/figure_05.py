@@ -29,15 +29,10 @@ def main(argv: list[str] | None = None) -> None:
         plots.latent_space(map_ax, encoded, sampled["family"], sampled["names"], z, feasible)
         panels.name_points(map_ax, z[chosen], "cde")
         plots.letter(map_ax, "b", "encoded")
-        first = None
-        for row, (letter, index) in enumerate(zip("cde", chosen, strict=True)):
-            first = ax = figure.add_subplot(grid[row, 2], sharex=first, sharey=first)
-            plots.trajectories(ax, space["beta"][[index]], color="black")
-            plots.letter(ax, letter, "" if row else "decoded")
-            ax.set_ylabel(plots.BETA)
-            ax.tick_params(labelbottom=row == len(chosen) - 1)
-        first.set_ylim(bottom=0)
-        ax.set_xlabel("training cycle")
+        cells = [grid[row, 2] for row in range(len(chosen))]
+        axes = panels.decoded(figure, cells, space["beta"][chosen])
+        for ax, letter, title in zip(axes, "cde", ("decoded", "", ""), strict=True):
+            plots.letter(ax, letter, title)
         handles, words = map_ax.get_legend_handles_labels()
         figure.legend(handles, words, loc="outside lower center", ncols=len(words))
         plots.save(figure, args.output)

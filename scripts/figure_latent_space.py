@@ -26,15 +26,10 @@ def main(argv: list[str] | None = None) -> None:
         panels.name_points(map_ax, z[chosen], "ABC")
         handles, words = map_ax.get_legend_handles_labels()
         figure.legend(handles, words, loc="outside upper left", ncols=5)
-        first = None
-        for row, (letter, index) in enumerate(zip("ABC", chosen, strict=True)):
-            first = ax = figure.add_subplot(grid[row, 1], sharex=first, sharey=first)
-            plots.trajectories(ax, space["beta"][[index]], color="black")
+        cells = [grid[row, 1] for row in range(len(chosen))]
+        axes = panels.decoded(figure, cells, space["beta"][chosen])
+        for ax, letter in zip(axes, "ABC", strict=True):
             ax.set_title(letter, loc="left", weight="bold")
-            ax.set_ylabel(plots.BETA)
-            ax.tick_params(labelbottom=row == len(chosen) - 1)
-        first.set_ylim(bottom=0)
-        ax.set_xlabel("training cycle")
         plots.save(figure, args.output)
 
 

@@ -4,6 +4,7 @@ One block of the measuring ground, on which searches and objectives are compared
 again (scripts/collect_ground.py makes one table of all blocks).
 """
 
+import logging
 import time
 from dataclasses import asdict
 
@@ -31,15 +32,19 @@ def main(argv: list[str] | None = None) -> None:
     begin = time.perf_counter()
     measured = []
     for done, (trajectory, repeat) in enumerate(rows):
-        measured.append(_measure(settings, images, design["beta"][trajectory], trajectory, repeat))
-        show(done, measured[-1]["l1"][-1])
+        beta = design["beta"][trajectory]
+        try:
+            found = _measure(settings, images, beta, trajectory, repeat)
+        except training.TrainingDiverged as error:  # a result, too: no row, and searches see NaN
+            logging.warning("trajectory %d, repeat %d: %s", trajectory, repeat, error)
+            continue
+        measured.append({"trajectory": trajectory, "repeat": repeat, **found})
+        show(done, found["l1"][-1])
     storage.write(
         args.output,
-        {
-            "trajectory": np.array([trajectory for trajectory, _ in rows]),
-            "repeat": np.array([repeat for _, repeat in rows]),
-            **{name: np.stack([one[name] for one in measured]) for name in measured[0]},
-        },
+        {name: np.stack([one[name] for one in measured]) for name in measured[0]}
+        if measured
+        else {},
         kind="ground",
         settings=settings,
         seconds=time.perf_counter() - begin,
@@ -57,20 +62,22 @@ def _measure(settings: dict, images: dict, beta: np.ndarray, trajectory: int, re
     network = jrvae.build(evaluation.model_settings(settings["model"], seen.shape[1:]), seed)
     when = ground.checkpoints(len(beta))
     found: dict[str, list] = {}
+    manifolds, encoding = np.empty(0), None  # of the last look
 
     def look(cycle: int, _: float) -> None:
+        nonlocal manifolds, encoding
         if cycle + 1 not in when:
             return
-        manifolds = torch.as_tensor(jrvae.manifolds(network, scoring.grid))
-        q = jrvae.encode(network, seen).probabilities
-        judged = dict.fromkeys(ground.JUDGES, np.nan)
+        manifolds = jrvae.manifolds(network, scoring.grid)
+        encoding = jrvae.encode(network, everything)
+        decoded = torch.as_tensor(manifolds)
+        judged = dict.fromkeys(scores.LABEL_SCORES, np.nan)
         if labels is not None:
-            classes = jrvae.encode(network, everything).probabilities.argmax(1)
-            judged = asdict(scores.label_scores(classes, labels))
+            judged = asdict(scores.label_scores(encoding.probabilities.argmax(1), labels))
         measures = {
-            "l1": objective.between_classes(manifolds, scoring),
-            "l2": objective.within_classes(manifolds, scoring),
-            **ground.posterior_measures(q),
+            "l1": objective.between_classes(decoded, scoring),
+            "l2": objective.within_classes(decoded, scoring),
+            **ground.posterior_measures(encoding.probabilities[images["subset"]]),
         }
         for key, value in (measures | judged).items():
             found.setdefault(key, []).append(value)
@@ -80,7 +87,6 @@ def _measure(settings: dict, images: dict, beta: np.ndarray, trajectory: int, re
     beta_d = np.full_like(beta, settings["trajectories"]["beta_d"])
     history = training.train(network, seen, beta, beta_d, schedule, seed, progress=look)
     at = np.array(when) - 1
-    encoding = jrvae.encode(network, everything)
     return {
         **{key: np.array(values, dtype=np.float32) for key, values in found.items()},
         "reconstruction": history.reconstruction[at].astype(np.float32),
@@ -89,7 +95,7 @@ def _measure(settings: dict, images: dict, beta: np.ndarray, trajectory: int, re
         "seed": np.int64(seed),
         "seconds": np.float32(time.perf_counter() - begin),
         # What an objective not thought of yet may want.
-        "manifolds": (jrvae.manifolds(network, scoring.grid) * 255).round().astype(np.uint8),
+        "manifolds": (manifolds * 255).round().astype(np.uint8),
         "probabilities": encoding.probabilities.astype(np.float16),
         "z_mean": encoding.z_mean.astype(np.float16),
         "z_sd": encoding.z_sd.astype(np.float16),

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from zbo import command, config, plots, storage
+from zbo import command, config, plots, spread, storage
 from zbo.errors import InputError
 from zbo.storage import DONE
 
@@ -202,18 +202,13 @@ def score_table(path: Path) -> dict[str, Any]:
         of_model = [row for row in rows if row["model"] == model]
         trained = sum(row["status"] == DONE for row in of_model)
         seeds = f"{trained} of {len(of_model)}" if trained < len(of_model) else f"{trained}"
-        cells = [_spread([row[name] for row in of_model], COLUMNS[name][1]) for name in shown]
+        cells = [
+            spread.in_words(np.array([float(row[name] or "nan") for row in of_model]), form)
+            for name, form in ((name, COLUMNS[name][1]) for name in shown)
+        ]
         name = plots.MODELS.get(model, model).replace(plots.BETA, "β_c")
         table.append([name, seeds, *cells])
     return {"head": ["model", "seeds", *(COLUMNS[name][0] for name in shown)], "rows": table}
-
-
-def _spread(texts: Iterable[str], form: str) -> str:
-    known = np.array([float(text) for text in texts if text not in ("", "nan")])
-    if not len(known):
-        return ""
-    spread = f" ± {known.std(ddof=1):{form}}" if len(known) > 1 else ""
-    return f"{known.mean():{form}}{spread}"
 
 
 def rows_of(path: str | Path) -> list[dict[str, str]]:

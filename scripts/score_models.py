@@ -1,15 +1,13 @@
 """Score the compared models: label scores where there are labels, objective, loss."""
 
 import csv
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from zbo import command, objective, scores, storage
 from zbo.storage import DONE
-
-LABEL_SCORES = [field.name for field in fields(scores.LabelScores)]
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="scores.csv")
     args = parser.parse_args(argv)
     images = storage.read(args.images, kind="images")
-    columns = ["model", "replicate", "seed", "status", *LABEL_SCORES, "rotation"]
+    columns = ["model", "replicate", "seed", "status", *scores.LABEL_SCORES, "rotation"]
     columns += [*objective.PARTS, "loss", "seconds"]
     rows = [_row(path, images, args.settings["model"]["classes"]) for path in args.models]
     with storage.whole(args.output) as beside, open(beside, "w", newline="") as file:

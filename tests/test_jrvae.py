@@ -4,32 +4,10 @@ import numpy as np
 import pyro
 import pytest
 import torch
+from made_model import SHAPE, shaken, small, some_images
 
 from zbo import jrvae
-from zbo.jrvae import ModelSettings
 from zbo.pyroved_import import pyroved
-
-SHAPE = (6, 5)  # not square: a swapped height and width must fail
-
-
-def some_images(n=7, shape=SHAPE, seed=0):
-    return np.random.default_rng(seed).random((n, *shape), dtype=np.float32)
-
-
-def small(classes=3, **changes):
-    return ModelSettings(
-        **{"image_shape": SHAPE, "hidden_dim": (16, 24)} | changes, classes=classes
-    )
-
-
-def shaken(settings, dtype=torch.float32, seed=1):
-    """A model away from its initial weights, where classes differ and q is far from uniform."""
-    model = jrvae.build(settings, seed=seed).to(dtype)
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(0.5 * torch.randn(p.shape, generator=generator).to(dtype))
-    return model
 
 
 def test_build_leaves_no_trace():

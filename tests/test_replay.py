@@ -36,6 +36,7 @@ def table(tmp_path):
             "z": z,
             "beta": np.repeat(np.linspace(0.1, 2, 62)[:, None], 7, 1),
             "constant": np.arange(62) >= 60,
+            "repeats": repeats,
             "cycles": np.arange(1, 6),
             **{f"rows/{name}": values for name, values in rows.items()},
         },

@@ -25,6 +25,11 @@ surrogate        Gaussian process, acquisition, next candidates, when to stop
 stopping         when a search may stop
 optimize         the ask/tell loop over the above, for any function
 scores           label scores of a trained model; judge only, never optimized
+spread           a score over seeds, in words
 plots            one function a panel, one shared style
 panels           panels that several figures share, made of a study's files
+claims           what the paper claims, as rules that judge a study's scores
+paper_claims     the paper's claims, each with where it stands
+ground           the measuring ground: many trajectories, several seeds each
+replay           searches replayed on it
 """

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from zbo import spread
+
 HOLDS, PARTLY, NOT = "holds", "holds partly", "does not hold"
 UNKNOWN = "not computed"
 LEVEL = 0.9  # of every interval
@@ -140,7 +142,7 @@ def extracts(model: str, least: int = 0, most: int | None = None) -> Rule:
         found = _values(study, model, "extracted")
         top = study.labels if most is None else most
         right = (found >= least) & (found <= top)
-        ours = f"{_spread(found, 1)} of {study.labels}; {right.sum()} of {len(right)} seeds"
+        ours = f"{_spread(found, '.1f')} of {study.labels}; {right.sum()} of {len(right)} seeds"
         return Finding(ours, _share(right))
 
     bounds = [f"at least {least}"] * (least > 0) + [f"at most {most}"] * (most is not None)
@@ -276,9 +278,5 @@ def _share(right: np.ndarray) -> str:
     return HOLDS if right.all() else PARTLY if right.any() else NOT
 
 
-def _spread(values: np.ndarray, digits: int = 2) -> str:
-    values = values[np.isfinite(values)]
-    if not len(values):
-        return "none"
-    spread = f" ± {values.std(ddof=1):.{digits}f}" if len(values) > 1 else ""
-    return f"{values.mean():.{digits}f}{spread}"
+def _spread(values: np.ndarray, form: str = ".2f") -> str:
+    return spread.in_words(values, form) or "none"

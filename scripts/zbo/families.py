@@ -190,3 +190,17 @@ def periodic(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator
 def constant(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator):
     """Keep one β throughout, uniform in the bounds: what a search over trajectories has to beat."""
     return np.repeat(rng.uniform(*bounds, (samples, 1)), cycles, axis=1)
+
+
+def constants(bounds: Bounds, cycles: int, count: int) -> np.ndarray:
+    """Lay out constant trajectories evenly in the logarithm of β.
+
+    Args:
+        bounds: Smallest and largest β.
+        cycles: N.
+        count: How many.
+
+    Returns:
+        Shape (count, cycles), float32.
+    """
+    return np.repeat(np.geomspace(*bounds, count)[:, None], cycles, axis=1).astype(np.float32)

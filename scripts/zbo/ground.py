@@ -2,10 +2,9 @@
 
 import numpy as np
 
-from zbo.objective import entropy
+from zbo.objective import entropy, information
 
 WHOLE_MODELS = ("manifolds", "probabilities", "z_mean", "z_sd")  # too large for the table
-JUDGES = ("accuracy", "ari", "nmi", "purity", "extracted")  # by labels: they judge, never guide
 
 
 def rows(repeats: np.ndarray) -> list[tuple[int, int]]:
@@ -35,10 +34,9 @@ def posterior_measures(q: np.ndarray) -> dict[str, float]:
         Nats: `information`, mutual information of image and class, H(mean q) - mean H(q);
         `usage`, H(mean q); `ambiguity`, mean H(q). Shares: `confidence`, mean of the largest q.
     """
-    usage, ambiguity = float(entropy(q.mean(0))), float(entropy(q).mean())
     return {
-        "information": usage - ambiguity,
-        "usage": usage,
-        "ambiguity": ambiguity,
+        "information": information(q),
+        "usage": float(entropy(q.mean(0))),
+        "ambiguity": float(entropy(q).mean()),
         "confidence": float(q.max(1).mean()),
     }

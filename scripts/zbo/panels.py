@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.gridspec import SubplotSpec
 
-from zbo import plots, storage
+from zbo import plots, spread, storage
 from zbo.errors import InputError
 from zbo.storage import DONE
 
@@ -106,6 +107,30 @@ def examples(z: np.ndarray, feasible: np.ndarray, encoded: np.ndarray) -> list[i
     corners[:, :2] += around[:, : z.shape[1]]
     distance = np.linalg.norm((z - corners[:, None]) / encoded.std(0), axis=-1)
     return [int(index) for index in np.where(feasible, distance, np.inf).argmin(1)]
+
+
+def decoded(figure: Figure, cells: Sequence[SubplotSpec], beta: np.ndarray) -> list[Axes]:
+    """Draw the trajectories that some latent points decode to, one below the other (figure 5(c-e)).
+
+    Args:
+        figure: To draw on.
+        cells: A column of its grid, from the top, one a trajectory.
+        beta: The trajectories, shape (len(cells), N).
+
+    Returns:
+        A panel a trajectory, sharing their axes.
+    """
+    axes: list[Axes] = []
+    for cell, line in zip(cells, beta, strict=True):
+        shared = {"sharex": axes[0], "sharey": axes[0]} if axes else {}
+        ax = figure.add_subplot(cell, **shared)
+        plots.trajectories(ax, line[None], color="black")
+        ax.set_ylabel(plots.BETA)
+        ax.tick_params(labelbottom=len(axes) == len(cells) - 1)
+        axes.append(ax)
+    axes[0].set_ylim(bottom=0)
+    axes[-1].set_xlabel("training cycle")
+    return axes
 
 
 def optimum(ax: Axes, beta: np.ndarray) -> None:
@@ -209,13 +234,11 @@ def first_trained(paths: Sequence[str], name: str) -> dict | None:
 
 def accuracy(values: np.ndarray) -> str:
     """Say a model's accuracy, mean ± standard deviation over its seeds, and how many failed."""
-    known = values[np.isfinite(values)]
-    if not len(known):
+    words, failed = spread.in_words(values), int((~np.isfinite(values)).sum())
+    if not words:
         return ""
-    spread = f" ± {known.std(ddof=1):.2f}" if len(known) > 1 else ""
-    failed = len(values) - len(known)
     more = f"\n{failed} of {len(values)} failed" if failed else ""
-    return f"accuracy {known.mean():.2f}{spread}{more}"
+    return f"accuracy {words}{more}"
 
 
 def say_simulated(figure: Figure, prepared: dict[str, np.ndarray]) -> None:

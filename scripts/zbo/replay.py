@@ -37,18 +37,15 @@ class Ground:
         beta: The trajectories, shape (t, N).
         constant: Which are constants, bool, shape (t,); the others are spread over the space.
         repeats: Trainings of each trajectory, shape (t,).
-        cycles: Cycles after which a training was measured, shape (c,).
-        measures: Name to values, shape (t, r, c), NaN beyond a trajectory's repeats.
-        seconds: Of each training, shape (t, r), likewise.
+        measures: Name to values at each look of a training, the last at its end, shape (t, r, c),
+            NaN beyond a trajectory's repeats and where a training diverged.
     """
 
     z: np.ndarray
     beta: np.ndarray
     constant: np.ndarray
     repeats: np.ndarray
-    cycles: np.ndarray
     measures: dict[str, np.ndarray]
-    seconds: np.ndarray
 
 
 def load(path: str) -> Ground:
@@ -60,23 +57,21 @@ def load(path: str) -> Ground:
     table = storage.read(path, kind="ground table")
     rows = storage.group(table, "rows")
     at = rows.pop("trajectory"), rows.pop("repeat")
-    rows.pop("seed")
-    repeats = np.bincount(at[0], minlength=len(table["z"]))
+    for name in ("seed", "seconds"):  # facts, not measures
+        rows.pop(name)
+    repeats = table["repeats"]
 
     def spread(values: np.ndarray) -> np.ndarray:
         array = np.full((len(repeats), repeats.max(), *values.shape[1:]), np.nan)
         array[at] = values
         return array
 
-    measures = {name: spread(values) for name, values in rows.items()}
     return Ground(
         z=table["z"].astype(np.float64),
         beta=table["beta"],
         constant=table["constant"].astype(bool),
         repeats=repeats,
-        cycles=table["cycles"],
-        seconds=measures.pop("seconds"),
-        measures=measures,
+        measures={name: spread(values) for name, values in rows.items()},
     )
 
 
@@ -105,7 +100,7 @@ class Replay:
 
     def judge(self, measure: np.ndarray, trajectory: int) -> float:
         """Mean over the seeds that the search did not see."""
-        return float(measure[trajectory, self._judges[trajectory]].mean())
+        return float(np.nanmean(measure[trajectory, self._judges[trajectory]]))
 
 
 Search = Callable[[Replay, int], Iterator[Standing]]
@@ -184,14 +179,9 @@ class _Best:
             self.value, self.training = value, training
 
 
-def objectives(ground: Ground, look: int = -1) -> dict[str, np.ndarray]:
-    """List what a search could maximize, higher better, each of shape (t, r).
-
-    Args:
-        ground: The table.
-        look: Which of `ground.cycles` to look at; the last is the end.
-    """
-    of = {name: values[..., look] for name, values in ground.measures.items()}
+def objectives(ground: Ground) -> dict[str, np.ndarray]:
+    """List what a search could maximize at a training's end; higher is better; shape (t, r)."""
+    of = {name: values[..., -1] for name, values in ground.measures.items()}
     return {
         "l1": of["l1"],
         "l1-l2": of["l1"] - of["l2"],

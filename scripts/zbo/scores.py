@@ -1,6 +1,6 @@
 """Label scores of a trained model. Labels judge models here and nowhere else."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -27,6 +27,9 @@ class LabelScores:
     nmi: float
     purity: float
     extracted: int
+
+
+LABEL_SCORES = tuple(item.name for item in fields(LabelScores))
 
 
 def label_scores(classes: np.ndarray, labels: np.ndarray) -> LabelScores:

@@ -200,8 +200,8 @@ class Training:
             self.problem.network.flat.store(self.model)
         log.info("%s: continues at cycle %d", self.checkpoint.path, self.cycle)
         if self.progress is not None:
-            for cycle in range(self.cycle):
-                self.progress(cycle, float(self.history().loss[cycle]))
+            for cycle, loss in enumerate(self.history().loss[: self.cycle].tolist()):
+                self.progress(cycle, loss)
 
     def _draw(self) -> None:
         """Draw a cycle's order and noise."""
