@@ -24,6 +24,9 @@ wildcard_constraints:
     paper="paper|paper-reduced",
     replicate=r"\d+",
     block=r"\d+",
+    search=r"[a-z-]+",
+    repeat=r"\d+",
+    objective=r"[^/]+",
 
 
 rule all:
@@ -48,6 +51,7 @@ include: "rules/search.smk"
 include: "rules/compare.smk"
 include: "rules/figures.smk"
 include: "rules/ground.smk"
+include: "rules/rivals.smk"
 include: "rules/paper.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"

@@ -73,6 +73,29 @@ STAGES = {
     "optimum": ["search.stop_threshold", "search.stop_patience"],
     "scores": ["model.classes"],
     "replay": ["seed"],
+    "rival": [
+        "seed",
+        "trajectories.bounds",
+        "trajectories.families",
+        "trajectories.beta_d",
+        "trajectories.cycles",
+        "model",
+        "training",
+        "objective",
+        "rivals.budget",
+        "rivals.fresh_seeds",
+    ],
+    "ground": [
+        "seed",
+        "images",
+        "trajectories",
+        "trajectory_vae",
+        "model",
+        "training",
+        "objective",
+        "compare.unit_pixels",
+        "ground",
+    ],
     "ground_design": [
         "seed",
         "trajectories.bounds",
@@ -357,9 +380,19 @@ def blocks_of_ground(wildcards):
     ]
 
 
+def rivals_of_study(wildcards):
+    """Every search that is run for real, each as often as the study says."""
+    chosen = STUDIES[wildcards.study]["rivals"]
+    return [
+        f"results/{wildcards.study}/rivals/{search}-{repeat}.h5"
+        for search in chosen["searches"]
+        for repeat in range(chosen["repeats"])
+    ]
+
+
 def light_rules():
     """Rules of seconds: all but those that ask for a GPU and those named here."""
-    heavy = {"trajectory_vae", "search_space", "ground_block", "searches"}
+    heavy = {"trajectory_vae", "search_space", "ground_block", "searches", "rival"}
     return [
         each.name
         for each in workflow.rules

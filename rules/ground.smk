@@ -58,10 +58,12 @@ rule ground:
         "results/{study}/ground.h5",
     log:
         "logs/{study}/ground.log",
+    params:
+        settings=settings_for("ground"),
     shell:
         """
         python scripts/collect_ground.py \
-            --settings '{{}}' \
+            --settings {params.settings:q} \
             --design {input.design:q} \
             --blocks {input.blocks:q} \
             --output {output:q} >{log:q} 2>&1

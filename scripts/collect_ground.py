@@ -18,6 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     table = {name: np.concatenate([block[name] for block in blocks]) for name in names}
     order = np.lexsort((table["repeat"], table["trajectory"]))
     made = [storage.facts(path, kind="ground") for path in args.blocks]
+    pixels = np.prod(blocks[0]["manifolds"].shape[-2:])
     storage.write(
         args.output,
         {
@@ -25,11 +26,12 @@ def main(argv: list[str] | None = None) -> None:
             "beta": design["beta"].astype(np.float32),
             "constant": design["constant"],
             "repeats": design["repeats"],
+            "unit_beta": pixels / args.settings["compare"]["unit_pixels"],
             "cycles": np.array(ground.checkpoints(design["beta"].shape[1])),
             **{f"rows/{name}": values[order] for name, values in table.items()},
         },
         kind="ground table",
-        settings=made[0]["settings"],
+        settings=args.settings,
         code=sorted({of_block["commit"] for of_block in made}),
     )
 

@@ -6,12 +6,10 @@ again (scripts/collect_ground.py makes one table of all blocks).
 
 import logging
 import time
-from dataclasses import asdict
 
 import numpy as np
-import torch
 
-from zbo import command, evaluation, ground, jrvae, objective, scores, storage, training
+from zbo import command, evaluation, ground, storage, training
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -52,53 +50,18 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _measure(settings: dict, images: dict, beta: np.ndarray, trajectory: int, repeat: int) -> dict:
-    """Train once; measure at several cycles on the way, so that cheap looks can be replayed."""
-    beta = beta.astype(np.float64)
-    everything, labels = images["images"], images.get("labels")
-    seen = everything[images["subset"]]  # all that a search may look at; labels judge on the whole
-    scoring = objective.ObjectiveSettings(**settings["objective"])
-    name = f"ground {trajectory}"
-    seed = evaluation.seeds_of(name, repeat + 1, settings["seed"])[-1]
-    network = jrvae.build(evaluation.model_settings(settings["model"], seen.shape[1:]), seed)
-    when = ground.checkpoints(len(beta))
-    found: dict[str, list] = {}
-    manifolds, encoding = np.empty(0), None  # of the last look
-
-    def look(cycle: int, _: float) -> None:
-        nonlocal manifolds, encoding
-        if cycle + 1 not in when:
-            return
-        manifolds = jrvae.manifolds(network, scoring.grid)
-        encoding = jrvae.encode(network, everything)
-        decoded = torch.as_tensor(manifolds)
-        judged = dict.fromkeys(scores.LABEL_SCORES, np.nan)
-        if labels is not None:
-            judged = asdict(scores.label_scores(encoding.probabilities.argmax(1), labels))
-        measures = {
-            "l1": objective.between_classes(decoded, scoring),
-            "l2": objective.within_classes(decoded, scoring),
-            **ground.posterior_measures(encoding.probabilities[images["subset"]]),
-        }
-        for key, value in (measures | judged).items():
-            found.setdefault(key, []).append(value)
-
+    seed = evaluation.seeds_of(f"ground {trajectory}", repeat + 1, settings["seed"])[-1]
     begin = time.perf_counter()
-    schedule = training.TrainingSettings(**settings["training"])
-    beta_d = np.full_like(beta, settings["trajectories"]["beta_d"])
-    history = training.train(network, seen, beta, beta_d, schedule, seed, progress=look)
-    at = np.array(when) - 1
+    measures, last = ground.measure(settings, images, beta, seed, ground.checkpoints(len(beta)))
     return {
-        **{key: np.array(values, dtype=np.float32) for key, values in found.items()},
-        "reconstruction": history.reconstruction[at].astype(np.float32),
-        "kl_c": history.kl_c[at].astype(np.float32),
-        "kl_d": history.kl_d[at].astype(np.float32),
+        **measures,
         "seed": np.int64(seed),
         "seconds": np.float32(time.perf_counter() - begin),
         # What an objective not thought of yet may want.
-        "manifolds": (manifolds * 255).round().astype(np.uint8),
-        "probabilities": encoding.probabilities.astype(np.float16),
-        "z_mean": encoding.z_mean.astype(np.float16),
-        "z_sd": encoding.z_sd.astype(np.float16),
+        "manifolds": (last.manifolds * 255).round().astype(np.uint8),
+        "probabilities": last.encoding.probabilities.astype(np.float16),
+        "z_mean": last.encoding.z_mean.astype(np.float16),
+        "z_sd": last.encoding.z_sd.astype(np.float16),
     }
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.stats import rankdata, spearmanr
 from tqdm import tqdm
 
-from zbo import command, replay, storage
+from zbo import command, ground, replay, storage
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -21,11 +21,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--resamples", type=int, default=500, help="bootstrap resamples")
     parser.add_argument("--output", required=True, help="objectives.csv")
     args = parser.parse_args(argv)
-    ground = replay.load(args.ground)
-    judge = ground.measures[args.judge][..., -1]
+    table = replay.load(args.ground)
+    measures = {name: values[..., -1] for name, values in table.measures.items()}
+    judge = measures[args.judge]
     rng = np.random.default_rng(args.settings["seed"])
     rows = []
-    for name, objective in tqdm(replay.objectives(ground).items(), unit="objective"):
+    for name, objective_of in tqdm(ground.OBJECTIVES.items(), unit="objective"):
+        objective = objective_of(measures)
         row = {"objective": name, "trainings": int(np.isfinite(objective).sum())}
         for way, correlate in WAYS.items():
             draws = rng.integers(0, len(judge), (args.resamples, len(judge)))

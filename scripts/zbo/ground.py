@@ -1,10 +1,101 @@
 """The measuring ground: many trajectories, several seeds each, one table to replay searches on."""
 
-import numpy as np
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from zbo.objective import entropy, information
+import numpy as np
+import torch
+
+from zbo import evaluation, jrvae, objective, scores, training
+from zbo.objective import ObjectiveSettings, entropy
 
 WHOLE_MODELS = ("manifolds", "probabilities", "z_mean", "z_sd")  # too large for the table
+MEASURES = (
+    *("l1", "l2", "information", "usage", "ambiguity", "confidence"),
+    *("reconstruction", "kl_c", "kl_d"),
+    *scores.LABEL_SCORES,
+)
+
+
+@dataclass(frozen=True)
+class Look:
+    """A model as it is at one moment: what it decodes, how it encodes, what both are worth.
+
+    Attributes:
+        manifolds: Decoded images, shape (K, B, B, h, w).
+        encoding: Of all images, also those the search may not see.
+        measures: ℓ1, ℓ2, `posterior_measures` on what the search may see, label scores on all.
+    """
+
+    manifolds: np.ndarray
+    encoding: jrvae.Encoding
+    measures: dict[str, float]
+
+
+def look(network, images: Mapping[str, np.ndarray], scoring: ObjectiveSettings) -> Look:
+    """Measure a model.
+
+    Args:
+        network: Trained, or on its way.
+        images: Content of images.h5.
+        scoring: Grid, SSIM window, pairs.
+    """
+    manifolds = jrvae.manifolds(network, scoring.grid)
+    encoding = jrvae.encode(network, images["images"])
+    judged = dict.fromkeys(scores.LABEL_SCORES, np.nan)
+    if "labels" in images:
+        judged = asdict(scores.label_scores(encoding.probabilities.argmax(1), images["labels"]))
+    decoded = torch.as_tensor(manifolds)
+    measures = {
+        "l1": objective.between_classes(decoded, scoring),
+        "l2": objective.within_classes(decoded, scoring),
+        **posterior_measures(encoding.probabilities[images["subset"]]),
+    }
+    return Look(manifolds, encoding, measures | judged)
+
+
+def measure(
+    settings: Mapping[str, Any],
+    images: Mapping[str, np.ndarray],
+    beta: np.ndarray,
+    seed: int,
+    when: Sequence[int],
+) -> tuple[dict[str, np.ndarray], Look]:
+    """Train along one trajectory and measure on the way, so that cheap looks can be replayed.
+
+    Args:
+        settings: Sections trajectories, model, training, objective of a study.
+        images: Content of images.h5; the search sees its subset, labels judge on all.
+        beta: β_c at each cycle, shape (N,).
+        seed: Of weights, order and noise.
+        when: Cycles after which to look, the last of them N.
+
+    Returns:
+        Name to values, shape (len(when),), of all measures and the loss's parts; the last look.
+
+    Raises:
+        TrainingDiverged: If a cycle's loss is not finite.
+    """
+    seen = images["images"][images["subset"]]
+    scoring = ObjectiveSettings(**settings["objective"])
+    network = jrvae.build(evaluation.model_settings(settings["model"], seen.shape[1:]), seed)
+    beta = beta.astype(np.float64)
+    beta_d = np.full_like(beta, settings["trajectories"]["beta_d"])
+    schedule = training.TrainingSettings(**settings["training"])
+    trained = training.Training(network, seen, beta, beta_d, schedule, seed)
+    looks: list[Look] = []
+    for cycle in when:
+        with training.surroundings([trained]):
+            trained.train_to(cycle)
+        if trained.diverged is not None:
+            raise trained.diverged
+        looks.append(look(network, images, scoring))
+    history, at = trained.history(), np.array(when) - 1
+    found = {name: np.array([one.measures[name] for one in looks]) for name in looks[0].measures}
+    for name in ("reconstruction", "kl_c", "kl_d"):
+        found[name] = getattr(history, name)[at]
+    return {name: values.astype(np.float32) for name, values in found.items()}, looks[-1]
 
 
 def rows(repeats: np.ndarray) -> list[tuple[int, int]]:
@@ -35,8 +126,21 @@ def posterior_measures(q: np.ndarray) -> dict[str, float]:
         `usage`, H(mean q); `ambiguity`, mean H(q). Shares: `confidence`, mean of the largest q.
     """
     return {
-        "information": information(q),
+        "information": objective.information(q),
         "usage": float(entropy(q.mean(0))),
         "ambiguity": float(entropy(q).mean()),
         "confidence": float(q.max(1).mean()),
     }
+
+
+# What a search could maximize, of a look's measures, numbers or arrays of them; higher is better.
+OBJECTIVES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "l1": lambda of: of["l1"],
+    "l1-l2": lambda of: of["l1"] - of["l2"],
+    "l1+l2": lambda of: of["l1"] + of["l2"],
+    "information": lambda of: of["information"],
+    "usage": lambda of: of["usage"],
+    "confidence": lambda of: of["confidence"],
+    "-reconstruction": lambda of: -of["reconstruction"],
+    "-loss at beta 1": lambda of: -(of["reconstruction"] + of["kl_c"] + of["kl_d"]),
+}

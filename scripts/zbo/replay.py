@@ -2,30 +2,16 @@
 
 A search sees half the seeds of each trajectory; what it recommends is judged by the other half, so
 that a lucky seed it has found does not judge itself. Half and order are drawn anew each replay.
+A trajectory that is not in the table stands for the nearest one that is.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
-from zbo import optimize, storage
-from zbo.optimize import Optimizer
-
-
-class Standing(NamedTuple):
-    """Where a search stands after so many trainings.
-
-    Attributes:
-        trainings: What it has cost so far.
-        trajectory: What it would recommend.
-        training: (trajectory, repeat) whose model it would keep.
-    """
-
-    trainings: int
-    trajectory: int
-    training: tuple[int, int]
+from zbo import storage
+from zbo.families import Bounds
+from zbo.searches import Arena
 
 
 @dataclass(frozen=True)
@@ -37,14 +23,22 @@ class Ground:
         beta: The trajectories, shape (t, N).
         constant: Which are constants, bool, shape (t,); the others are spread over the space.
         repeats: Trainings of each trajectory, shape (t,).
-        measures: Name to values at each look of a training, the last at its end, shape (t, r, c),
-            NaN beyond a trajectory's repeats and where a training diverged.
+        bounds: Smallest and largest β.
+        unit_beta: The constant that the paper's β = 1 is on these images.
+        families: Names of the families the trajectories were sampled from.
+        cycles: Cycles after which a training was measured, shape (c,), the last its end.
+        measures: Name to values at each look of a training, shape (t, r, c), NaN beyond a
+            trajectory's repeats and where a training diverged.
     """
 
     z: np.ndarray
     beta: np.ndarray
     constant: np.ndarray
     repeats: np.ndarray
+    bounds: Bounds
+    unit_beta: float
+    families: tuple[str, ...]
+    cycles: np.ndarray
     measures: dict[str, np.ndarray]
 
 
@@ -55,6 +49,7 @@ def load(path: str) -> Ground:
         InputError: If it is missing, cut short or another file.
     """
     table = storage.read(path, kind="ground table")
+    made = storage.facts(path, kind="ground table")["settings"]["trajectories"]
     rows = storage.group(table, "rows")
     at = rows.pop("trajectory"), rows.pop("repeat")
     for name in ("seed", "seconds"):  # facts, not measures
@@ -71,124 +66,54 @@ def load(path: str) -> Ground:
         beta=table["beta"],
         constant=table["constant"].astype(bool),
         repeats=repeats,
+        bounds=tuple(made["bounds"]),
+        unit_beta=float(table["unit_beta"]),
+        families=tuple(made["families"]),
+        cycles=table["cycles"],
         measures={name: spread(values) for name, values in rows.items()},
     )
 
 
-class Replay:
+class Replay(Arena):
     """One replay: which seeds the search may see, and what the others say of a trajectory.
 
     Args:
         ground: The table.
         objective: What the search maximizes, shape (t, r).
-        rng: Splits the seeds.
+        rng: Splits the seeds; the search's as well.
+        split: Keep half the seeds back. A search that chooses nothing but a seed may see them all:
+            each is judged by its own model.
+
+    Attributes:
+        trained: (trajectory, repeat) of each training so far.
     """
 
-    def __init__(self, ground: Ground, objective: np.ndarray, rng: np.random.Generator) -> None:
-        self.ground, self.objective, self.rng = ground, objective, rng
+    def __init__(
+        self, ground: Ground, objective: np.ndarray, rng: np.random.Generator, split: bool = True
+    ) -> None:
+        pool = ~ground.constant
+        super().__init__(ground.z[pool], ground.beta[pool], ground.bounds, ground.families, rng)
+        self.objective, self._log_beta = objective, np.log(ground.beta)
         shuffled = [rng.permutation(count) for count in ground.repeats]
-        self._seen = [order[: max(1, len(order) // 2)] for order in shuffled]
-        self._judges = [order[len(order) // 2 :] for order in shuffled]
+        half = [max(1, len(order) // 2) if split else len(order) for order in shuffled]
+        self._seen = [order[:n] for order, n in zip(shuffled, half, strict=True)]
+        self._judges = [order[n if split else 0 :] for order, n in zip(shuffled, half, strict=True)]
         self._drawn = np.zeros(len(ground.z), dtype=int)
+        self.trained: list[tuple[int, int]] = []
 
-    def train(self, trajectory: int) -> tuple[float, tuple[int, int]]:
-        """Draw a seed, each once before any twice: its objective, and which training it is."""
-        seeds = self._seen[trajectory]
-        repeat = seeds[self._drawn[trajectory] % len(seeds)]
-        self._drawn[trajectory] += 1
-        return float(self.objective[trajectory, repeat]), (trajectory, int(repeat))
+    def _train(self, beta: np.ndarray) -> float:
+        """Draw a seed, each once before any twice."""
+        at = self.nearest(beta)
+        seeds = self._seen[at]
+        self.trained.append((at, int(seeds[self._drawn[at] % len(seeds)])))
+        self._drawn[at] += 1
+        return float(self.objective[self.trained[-1]])
 
-    def judge(self, measure: np.ndarray, trajectory: int) -> float:
+    def nearest(self, beta: np.ndarray) -> int:
+        """The trajectory in the table nearest to one, root mean square in log β."""
+        return int(np.square(self._log_beta - np.log(beta)).sum(1).argmin())
+
+    def judge(self, measure: np.ndarray, beta: np.ndarray) -> float:
         """Mean over the seeds that the search did not see."""
-        return float(np.nanmean(measure[trajectory, self._judges[trajectory]]))
-
-
-Search = Callable[[Replay, int], Iterator[Standing]]
-
-
-def random_search(replay: Replay, budget: int) -> Iterator[Standing]:
-    """Train random points of the space, one seed each; recommend the best seen."""
-    points = replay.rng.permutation(np.flatnonzero(~replay.ground.constant))
-    best = _Best()
-    for count, point in enumerate(points[:budget], start=1):
-        best.see(*replay.train(point))
-        yield Standing(count, best.training[0], best.training)
-
-
-def lottery(value: float | None = None) -> Search:
-    """Train seed after seed at one constant β; recommend it, keep the best model.
-
-    Args:
-        value: That constant (the nearest measured); None: the one whose mean objective is highest,
-            which a person who has to find it does not know, so the rival is a strong one.
-    """
-
-    def search(replay: Replay, budget: int) -> Iterator[Standing]:
-        ground = replay.ground
-        constants = np.flatnonzero(ground.constant)
-        if value is None:
-            chosen = constants[np.nanmean(replay.objective[constants], 1).argmax()]
-        else:
-            chosen = constants[np.abs(np.log(ground.beta[constants, 0] / value)).argmin()]
-        best = _Best()
-        # Nothing is chosen but a seed, and a seed is judged by its own model: no half is kept back.
-        for count, repeat in enumerate(replay.rng.permutation(ground.repeats[chosen])[:budget], 1):
-            best.see(float(replay.objective[chosen, repeat]), (int(chosen), int(repeat)))
-            yield Standing(count, int(chosen), best.training)
-
-    return search
-
-
-def bayesian(replicates: int = 1, recommend: str = "mean", **changes) -> Search:
-    """Run `zbo.optimize.Optimizer` over the ground's points.
-
-    Args:
-        replicates: Trainings of each point it asks for.
-        recommend: "mean", the highest posterior mean, or "lucky", the best point seen.
-        **changes: Of `optimize.Settings`.
-    """
-
-    def search(replay: Replay, budget: int) -> Iterator[Standing]:
-        points = np.flatnonzero(~replay.ground.constant)
-        settings = optimize.Settings(
-            **{"initial": 10, "iterations": budget, "stop_threshold": 0} | changes
-        )
-        optimizer = Optimizer(replay.ground.z[points], settings, int(replay.rng.integers(2**31)))
-        best, count = _Best(), 0
-        while count < budget:
-            for index in optimizer.ask():
-                found = [replay.train(points[index]) for _ in range(replicates)]
-                values = np.array([value for value, _ in found])
-                variance = values.var(ddof=1) / replicates if replicates > 1 else np.nan
-                optimizer.tell(index, values.mean(), variance)
-                count += replicates
-                for one in found:
-                    best.see(*one)
-            chosen = optimizer.best_estimated if recommend == "mean" else optimizer.best_evaluated
-            yield Standing(count, int(points[chosen]), best.training)
-
-    return search
-
-
-class _Best:
-    def __init__(self) -> None:
-        self.value, self.training = -np.inf, (-1, -1)
-
-    def see(self, value: float, training: tuple[int, int]) -> None:
-        if value > self.value:
-            self.value, self.training = value, training
-
-
-def objectives(ground: Ground) -> dict[str, np.ndarray]:
-    """List what a search could maximize at a training's end; higher is better; shape (t, r)."""
-    of = {name: values[..., -1] for name, values in ground.measures.items()}
-    return {
-        "l1": of["l1"],
-        "l1-l2": of["l1"] - of["l2"],
-        "l1+l2": of["l1"] + of["l2"],
-        "information": of["information"],
-        "usage": of["usage"],
-        "confidence": of["confidence"],
-        "-reconstruction": -of["reconstruction"],
-        "-loss at beta 1": -(of["reconstruction"] + of["kl_c"] + of["kl_d"]),
-    }
+        at = self.nearest(beta)
+        return float(np.nanmean(measure[at, self._judges[at]]))

@@ -153,8 +153,30 @@ class Training:
 
     def finish(self) -> None:
         """Train to the end."""
-        while not self.done:
+        self.train_to(len(self.beta))
+
+    def train_to(self, cycle: int) -> None:
+        """Train until so many cycles are done, or it diverges; the model has its weights then."""
+        while self.cycle < cycle and self.diverged is None:
             self.step()
+        self.problem.network.flat.store(self.model)
+
+    def continue_from(self, other: "Training") -> None:
+        """Take over the weights, optimizer and past of another training of the same cycle.
+
+        Order and noise stay its own, so that the two part even where their β are the same.
+
+        Raises:
+            ValueError: If they stand at different cycles, or in the middle of one.
+        """
+        if self.at or other.at or self.cycle != other.cycle:
+            raise ValueError("a training can continue from another at the end of the same cycle")
+        for name, tensor in other._tensors().items():
+            self._tensors()[name].copy_(tensor)
+        if self.likelihood is not None:
+            self.likelihood.copy_(other.likelihood)
+        self.parts[:] = other.parts
+        self.beta[: self.cycle] = other.beta[: self.cycle]
 
     def history(self) -> History:
         """What happened, cycle by cycle; NaN from where it diverged."""

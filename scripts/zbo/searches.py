@@ -1,0 +1,267 @@
+"""zBO and its rivals at equal cost: each a few lines, over one interface.
+
+A search is a function `(arena, budget) -> iterator`: it trains through `arena.train(beta)` until
+the budget is spent and gives, after each training or batch of them, the trajectory it would
+recommend. An arena trains for real (scripts/run_search.py) or looks into a table (`replay`).
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import optuna
+import torch
+from scipy.special import ndtri
+
+from zbo import families, optimize
+from zbo.families import Bounds
+from zbo.optimize import Optimizer
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass
+class Arena:
+    """What a search may use: where it may look, a way to train, chance.
+
+    Attributes:
+        z: Latent points of the search space, shape (m, d).
+        beta: Their trajectories, shape (m, N).
+        bounds: Smallest and largest β.
+        families: Names of the sampled families.
+        rng: Of the search.
+        values: Objective of each training so far, NaN if it failed.
+    """
+
+    z: np.ndarray
+    beta: np.ndarray
+    bounds: Bounds
+    families: tuple[str, ...]
+    rng: np.random.Generator
+    values: list[float] = field(default_factory=list, init=False)
+
+    def train(self, beta: np.ndarray) -> float:
+        """Train once along a trajectory, shape (N,), with a seed of its own: its objective."""
+        self.values.append(self._train(beta))
+        return self.values[-1]
+
+    def _train(self, beta: np.ndarray) -> float:
+        raise NotImplementedError
+
+    @property
+    def spent(self) -> int:
+        """Trainings so far."""
+        return len(self.values)
+
+    @property
+    def best(self) -> int:
+        """Which training had the highest objective."""
+        return int(np.nanargmax(self.values))
+
+
+Search = Callable[[Arena, int], Iterator[np.ndarray]]
+
+
+def random_search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+    """Train random points of the latent space, one seed each; recommend the best seen."""
+    points = arena.rng.permutation(len(arena.z))[:budget]
+    for point in points:
+        arena.train(arena.beta[point])
+        yield arena.beta[points[arena.best]]
+
+
+def lottery(value: float) -> Search:
+    """Train seed after seed at one constant β and recommend it: only the seed is chosen."""
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        beta = np.full(arena.beta.shape[1], value)
+        while arena.spent < budget:
+            arena.train(beta)
+            yield beta
+
+    return search
+
+
+def zbo(replicates: int = 1, recommend: str = "mean", **changes) -> Search:
+    """Run `zbo.optimize.Optimizer` over the latent space.
+
+    Args:
+        replicates: Trainings of each point it asks for.
+        recommend: "mean", the highest posterior mean, or "lucky", the best point seen.
+        **changes: Of `optimize.Settings`.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        settings = optimize.Settings(
+            **{"initial": 10, "iterations": budget, "stop_threshold": 0} | changes
+        )
+        optimizer = Optimizer(arena.z, settings, int(arena.rng.integers(2**31)))
+        while arena.spent < budget:
+            for index in optimizer.ask():
+                values = np.array([arena.train(arena.beta[index]) for _ in range(replicates)])
+                variance = values.var(ddof=1) / replicates if replicates > 1 else np.nan
+                optimizer.tell(index, values.mean(), variance)
+            chosen = optimizer.best_estimated if recommend == "mean" else optimizer.best_evaluated
+            yield arena.beta[chosen]
+
+    return search
+
+
+def sampler(
+    make: Callable[[int], optuna.samplers.BaseSampler],
+    suggest: Callable[[optuna.Trial, Arena], np.ndarray],
+) -> Search:
+    """Run one of Optuna's samplers; recommend the best seen.
+
+    Args:
+        make: Makes the sampler from a seed.
+        suggest: Makes a trajectory of what a trial suggests.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        chance = make(int(arena.rng.integers(2**31)))
+        study = optuna.create_study(direction="maximize", sampler=chance)
+        tried = []
+        while arena.spent < budget:
+            trial = study.ask()
+            tried.append(suggest(trial, arena))
+            value = arena.train(tried[-1])
+            failed = None if np.isfinite(value) else optuna.trial.TrialState.FAIL
+            study.tell(trial, None if failed else value, state=failed)
+            yield tried[arena.best]
+
+    return search
+
+
+def family_parameters(trial: optuna.Trial, arena: Arena) -> np.ndarray:
+    """Suggest a family and what it would draw at random, each as a quantile."""
+    name = trial.suggest_categorical("family", arena.families)
+    return _member(arena, name, lambda i: trial.suggest_float(f"{name}-{i}", 0, 1))
+
+
+def flat_family_parameters(trial: optuna.Trial, arena: Arena, most: int = 6) -> np.ndarray:
+    """Suggest the same for samplers without choices: the family is one more quantile."""
+    choice = int(trial.suggest_float("family", 0, 1) * len(arena.families))
+    quantiles = [trial.suggest_float(f"{i}", 0, 1) for i in range(most)]
+    name = arena.families[min(choice, len(arena.families) - 1)]
+    return _member(arena, name, quantiles.__getitem__)
+
+
+def knots(count: int | None = None) -> Callable[[optuna.Trial, Arena], np.ndarray]:
+    """Suggest β, in its logarithm, at evenly spaced cycles and join them; at each cycle by None."""
+
+    def suggest(trial: optuna.Trial, arena: Arena) -> np.ndarray:
+        cycles = arena.beta.shape[1]
+        values = [
+            trial.suggest_float(f"{i}", *arena.bounds, log=True) for i in range(count or cycles)
+        ]
+        return joined(np.log(values), cycles)
+
+    return suggest
+
+
+def joined(log_beta: np.ndarray, cycles: int) -> np.ndarray:
+    """Join values of log β at evenly spaced cycles by straight lines, shape (cycles,)."""
+    at = np.linspace(0, len(log_beta) - 1, cycles)
+    return np.exp(np.interp(at, np.arange(len(log_beta)), log_beta))
+
+
+def turbo(initial: int = 10, patience: int = 4, candidates: int = 512) -> Search:
+    """Search all N values of log β inside a trust region (TuRBO, Eriksson et al. 2019).
+
+    The region lies about the best point, as wide as 0.8 of the space at first; `patience` failures
+    in a row halve it, three successes double it. The next point is the best of a Thompson sample
+    over candidates that differ from the best point in about 20 coordinates.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        from botorch.fit import fit_gpytorch_mll
+        from botorch.models import SingleTaskGP
+        from gpytorch.mlls import ExactMarginalLogLikelihood
+
+        cycles = arena.beta.shape[1]
+        low, high = np.log(arena.bounds)
+        sobol = torch.quasirandom.SobolEngine(
+            cycles, scramble=True, seed=int(arena.rng.integers(2**31))
+        )
+        x, length, streak = list(sobol.draw(initial).numpy().astype(float)), 0.8, 0
+        for one in x[: budget - arena.spent]:
+            arena.train(np.exp(low + one * (high - low)))
+            yield np.exp(low + x[arena.best] * (high - low))
+        while arena.spent < budget:
+            values = np.array(arena.values)
+            values = np.where(np.isfinite(values), values, np.nanmin(values))
+            seen, y = torch.tensor(np.array(x)), torch.tensor(values)[:, None]
+            model = SingleTaskGP(seen, y)
+            fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+            best = x[arena.best]
+            box = np.clip([best - length / 2, best + length / 2], 0, 1)
+            inside = box[0] + sobol.draw(candidates).numpy() * (box[1] - box[0])
+            moved = arena.rng.random(inside.shape) < min(1, 20 / cycles)
+            pool = np.where(moved, inside, best)
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(arena.rng.integers(2**31)))
+                drawn = model.posterior(torch.tensor(pool)).rsample(torch.Size([1]))
+            x.append(pool[int(drawn.argmax())])
+            before = np.nanmax(arena.values)
+            value = arena.train(np.exp(low + x[-1] * (high - low)))
+            streak = max(streak, 0) + 1 if value > before else min(streak, 0) - 1
+            if streak in (3, -patience):
+                length = min(length * 2, 1.6) if streak > 0 else length / 2
+                streak = 0
+            yield np.exp(low + x[arena.best] * (high - low))
+
+    return search
+
+
+class _Given:
+    """A generator whose draws are quantiles given one by one, and whose noise is none."""
+
+    def __init__(self, quantile: Callable[[int], float]) -> None:
+        self.quantile, self.count = quantile, 0
+
+    def _next(self, size: tuple[int, ...]) -> np.ndarray:
+        first, self.count = self.count, self.count + int(np.prod(size))
+        return np.array([self.quantile(i) for i in range(first, self.count)]).reshape(size)
+
+    def uniform(self, low: float, high: float, size: tuple[int, ...]) -> np.ndarray:
+        return low + (high - low) * self._next(size)
+
+    def lognormal(self, mean: float, sigma: float, size: tuple[int, ...]) -> np.ndarray:
+        return np.exp(mean + sigma * ndtri(np.clip(self._next(size), 0.01, 0.99)))
+
+    def normal(self, loc: float, scale: float, size: tuple[int, ...]) -> np.ndarray:
+        return np.full(size, loc)
+
+
+def _member(arena: Arena, name: str, quantile: Callable[[int], float]) -> np.ndarray:
+    family = families.FAMILIES[name]
+    return family(1, arena.beta.shape[1], arena.bounds, _Given(quantile))[0].astype(float)
+
+
+START = 10  # trainings by chance or design before a search begins to learn
+
+SEARCHES: dict[str, Search] = {
+    "random": random_search,
+    "zbo": zbo(initial=START),
+    "zbo-paper": zbo(
+        surrogate="paper", acquisition="ei", design="random", initial=START, recommend="lucky"
+    ),
+    "tpe": sampler(
+        lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=START),
+        family_parameters,
+    ),
+    "cma-es": sampler(
+        lambda seed: optuna.samplers.CmaEsSampler(
+            seed=seed, popsize=8, warn_independent_sampling=False
+        ),
+        flat_family_parameters,
+    ),
+    "bo-knots": sampler(
+        lambda seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=START), knots(5)
+    ),
+    "bo-cycles": sampler(
+        lambda seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=START), knots()
+    ),
+    "turbo": turbo(START),
+}
