@@ -8,6 +8,8 @@ import pytest
 import compare_searches
 import rank_objectives
 from zbo import ground, replay, storage
+from zbo.errors import InputError
+from zbo.searches import lottery
 
 
 @pytest.fixture
@@ -37,10 +39,12 @@ def table(tmp_path):
             "beta": np.repeat(np.linspace(0.1, 2, 62)[:, None], 7, 1),
             "constant": np.arange(62) >= 60,
             "repeats": repeats,
+            "unit_beta": 0.1,
             "cycles": np.arange(1, 6),
             **{f"rows/{name}": values for name, values in rows.items()},
         },
         kind="ground table",
+        settings={"trajectories": {"bounds": [0.1, 2.0], "families": ["constant"]}},
     )
     return path
 
@@ -54,44 +58,56 @@ def test_fifths_end_with_the_last_cycle():
     assert ground.checkpoints(4) == [1, 2, 3, 4]
 
 
+def arena(table, name="l1", seed=0, **options):
+    loaded = replay.load(table)
+    values = ground.OBJECTIVES[name]({key: of[..., -1] for key, of in loaded.measures.items()})
+    return replay.Replay(loaded, values, np.random.default_rng(seed), **options)
+
+
 def test_what_judges_was_not_seen(table):
     loaded = replay.load(table)
     numbered = np.arange(62 * 10, dtype=float).reshape(62, 10)  # each training its own number
     one = replay.Replay(loaded, numbered, np.random.default_rng(1))
-    seen = {one.train(7)[1][1] for _ in range(9)}
+    seen = {int(one.train(loaded.beta[7])) for _ in range(9)}
     assert len(seen) == 2
-    unseen = set(range(4)) - seen
-    assert one.judge(numbered, 7) == np.mean([numbered[7, r] for r in unseen])
+    unseen = set(range(70, 74)) - seen
+    assert one.judge(numbered, loaded.beta[7]) == np.mean(list(unseen))
 
 
-@pytest.mark.parametrize(
-    "search", [replay.random_search, replay.lottery(), replay.bayesian(initial=4)]
-)
-def test_a_search_costs_what_it_says(table, search):
-    loaded = replay.load(table)
-    objective = replay.objectives(loaded)["l1"]
-    one = replay.Replay(loaded, objective, np.random.default_rng(0))
-    standings = list(search(one, 8))
-    assert [s.trainings for s in standings][-1] == 8
-    assert np.isfinite([objective[s.training] for s in standings]).all()
+def test_a_trajectory_not_in_the_table_stands_for_the_nearest_in_log_beta(table):
+    one = arena(table)
+    loaded = one.ground
+    between = np.sqrt(loaded.beta[3] * loaded.beta[4])  # halfway in the logarithm
+    assert one.nearest(between * 1.001) == 4
+    assert one.nearest(between / 1.001) == 3
 
 
 def test_a_lottery_keeps_its_luckiest_seed(table):
-    loaded = replay.load(table)
-    objective = replay.objectives(loaded)["l1"]
-    one = replay.Replay(loaded, objective, np.random.default_rng(0))
-    last = list(replay.lottery(2.0)(one, 10))[-1]
-    assert last.trajectory == 61  # the constant nearest to 2
-    assert objective[last.training] == np.nanmax(objective[61])
+    one = arena(table, split=False)
+    beta = one.ground.beta[61]
+    assert [b.tolist() for b in lottery(beta[0])(one, 10)] == [beta.tolist()] * 10
+    assert sorted(one.trained) == [(61, repeat) for repeat in range(10)]
+    assert one.values[one.best] == np.nanmax(one.objective[61])
 
 
 def test_searching_beats_chance_where_there_is_something_to_find(table, tmp_path):
     out = tmp_path / "searches.csv"
     arguments = f"--settings digits --ground {table} --budget 20 --replays 6 --output {out}"
-    compare_searches.main([*arguments.split(), "--searches", "random", "zBO"])
+    compare_searches.main([*arguments.split(), "--searches", "random", "zbo"])
     rows = [row for row in csv.DictReader(out.open()) if row["trainings"] == "20"]
     found = {row["search"]: float(row["recommended"]) for row in rows}
-    assert found["zBO"] > found["random"]
+    assert found["zbo"] > found["random"]
+    # The lottery sees every seed, a search that is judged does not.
+    compare_searches.main([*arguments.split(), "--searches", "lottery, best constant"])
+    rows = list(csv.DictReader(out.open()))
+    assert [int(row["trainings"]) for row in rows] == list(range(1, 21))
+    assert len({row["recommended"] for row in rows}) == 1
+
+
+def test_a_search_that_is_not_there_is_refused(table, tmp_path):
+    arguments = f"--settings digits --ground {table} --output {tmp_path / 'searches.csv'}"
+    with pytest.raises(InputError, match="there is no 'luck'; choose from lottery"):
+        compare_searches.main([*arguments.split(), "--searches", "luck"])
 
 
 def test_ranks_of_an_objective_that_sees_the_truth(table, tmp_path):
