@@ -44,7 +44,7 @@ def _row(path: str) -> dict:
 
 
 def _lotteries(table: replay.Ground, name: str, budget: int) -> list[dict]:
-    measures = {key: values[..., -1] for key, values in table.measures.items()}
+    measures = table.at()
     values, accuracy = ground.OBJECTIVES[name](measures), measures["accuracy"]
     constants = np.flatnonzero(table.constant)
     best = constants[np.nanmean(values[constants], 1).argmax()]

@@ -7,22 +7,53 @@ seeds. Mean over replays with a 90 % interval of that mean, and one of a single 
 """
 
 import csv
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache, partial
 
 import numpy as np
 from tqdm import tqdm
 
-from zbo import command, ground, replay, searches, storage
+from zbo import command, ground, optimize, replay, searches, storage
 from zbo.errors import InputError
+from zbo.optimize import Optimizer
 from zbo.searches import SEARCHES, START, Search, zbo
 
 # What a search in all N values of β would propose is unlike anything in the table.
 NOT_REPLAYED = ("bo-cycles", "turbo")
 LOTTERIES = ("lottery, best constant", "lottery, beta 1")
+
+
+def given_up(look: int) -> Search:
+    """Run zBO, giving up trainings that are below the median of all at an early look.
+
+    Args:
+        look: Which of the ground's looks: 2 is after 60 % of the cycles, 3 after 80 %.
+    """
+
+    def search(arena: replay.Replay, budget: int) -> Iterator[np.ndarray]:
+        settings = optimize.Settings(initial=START, iterations=10 * budget, stop_threshold=0)
+        optimizer = Optimizer(arena.z, settings, int(arena.rng.integers(2**31)))
+        seen: list[float] = []
+
+        def promising(value: float) -> bool:
+            seen.append(value)
+            return len(seen) <= START or value >= np.median(seen)
+
+        while arena.spent < budget:
+            for index in optimizer.ask():
+                value = arena.train_while(arena.beta[index], look, promising)
+                optimizer.tell(index, value)  # given up counts as failed: as the worst seen
+            yield arena.beta[optimizer.best_estimated]
+
+    return search
+
+
 # One thing changed at a time.
 VARIANTS = {
+    "zbo, given up at 60 %": given_up(2),
+    "zbo, given up at 80 %": given_up(3),
     "zbo, lucky best": zbo(initial=START, recommend="lucky"),
     "zbo, two seeds a point": zbo(initial=START // 2, replicates=2),
     "zbo, two at once": zbo(initial=START, batch_size=2),
@@ -68,20 +99,16 @@ def main(argv: list[str] | None = None) -> None:
 _load = cache(replay.load)  # once a process
 
 
-def _measures(path: str) -> dict[str, np.ndarray]:
-    return {name: values[..., -1] for name, values in _load(path).measures.items()}
-
-
 def _replay(
     path: str, name: str, objective: str, judge: str, budget: int, seed: list[int]
 ) -> dict[int, dict[str, float]]:
     """One replay of one search: what stood after so many trainings."""
-    table, measures = _load(path), _measures(path)
-    values, judged = ground.OBJECTIVES[objective](measures), measures[judge]
-    one = replay.Replay(table, values, np.random.default_rng(seed), split=name not in LOTTERIES)
+    table, maximized = _load(path), ground.OBJECTIVES[objective]
+    values, judged = maximized(table.at()), table.at()[judge]
+    one = replay.Replay(table, maximized, np.random.default_rng(seed), split=name not in LOTTERIES)
     found = {}
     for beta in _search(name, table, values)(one, budget):
-        found[one.spent] = {
+        found[math.ceil(one.spent)] = {
             "objective": one.judge(values, beta),
             "recommended": one.judge(judged, beta),
             "kept": float(judged[one.trained[one.best]]),

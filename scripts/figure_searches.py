@@ -32,7 +32,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rivals", required=True, help="rivals.csv")
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
-    replayed, runs = ([*csv.DictReader(Path(p).open())] for p in (args.replayed, args.rivals))
+    replayed, runs = (
+        [*csv.DictReader(Path(path).read_text().splitlines())]
+        for path in (args.replayed, args.rivals)
+    )
     shown = [name for name in NAMES if any(row["search"] == name for row in replayed)]
     colours = {name: plots.colour_of(number) for number, name in enumerate(shown)}
     with plots.style():

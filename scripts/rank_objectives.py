@@ -21,8 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--resamples", type=int, default=500, help="bootstrap resamples")
     parser.add_argument("--output", required=True, help="objectives.csv")
     args = parser.parse_args(argv)
-    table = replay.load(args.ground)
-    measures = {name: values[..., -1] for name, values in table.measures.items()}
+    measures = replay.load(args.ground).at()
     judge = measures[args.judge]
     rng = np.random.default_rng(args.settings["seed"])
     rows = []

@@ -84,9 +84,7 @@ def test_a_population_passes_on_weights_and_trajectory(settings, images):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(population.training, "Training", Recorded)
-        _, beta, values = population.train(
-            settings, seen, seeds, judge, np.random.default_rng(0)
-        )
+        _, beta, values = population.train(settings, seen, seeds, judge, np.random.default_rng(0))
     assert values.tolist() == [-float(s) for s in seeds]
     assert beta.shape == (8, CYCLES) and beta.min() >= low and beta.max() <= high
     # The worst members began again from the best ones' past and went on with another β.

@@ -58,20 +58,29 @@ def test_fifths_end_with_the_last_cycle():
     assert ground.checkpoints(4) == [1, 2, 3, 4]
 
 
-def arena(table, name="l1", seed=0, **options):
-    loaded = replay.load(table)
-    values = ground.OBJECTIVES[name]({key: of[..., -1] for key, of in loaded.measures.items()})
-    return replay.Replay(loaded, values, np.random.default_rng(seed), **options)
+def arena(table, objective=ground.OBJECTIVES["l1"], **options):
+    return replay.Replay(replay.load(table), objective, np.random.default_rng(0), **options)
 
 
 def test_what_judges_was_not_seen(table):
-    loaded = replay.load(table)
     numbered = np.arange(62 * 10, dtype=float).reshape(62, 10)  # each training its own number
-    one = replay.Replay(loaded, numbered, np.random.default_rng(1))
-    seen = {int(one.train(loaded.beta[7])) for _ in range(9)}
+    one = arena(table, lambda of: numbered)
+    beta = one.ground.beta[7]
+    seen = {int(one.train(beta)) for _ in range(9)}
     assert len(seen) == 2
     unseen = set(range(70, 74)) - seen
-    assert one.judge(numbered, loaded.beta[7]) == np.mean(list(unseen))
+    assert one.judge(numbered, beta) == np.mean(list(unseen))
+
+
+def test_a_training_given_up_costs_what_was_trained(table):
+    one = arena(table)
+    beta = one.ground.beta[7]
+    told = []
+    assert np.isnan(one.train_while(beta, 2, lambda early: told.append(early)))
+    assert told == [one.objective[*one.trained[0], 2]]
+    assert one.spent == pytest.approx(3 / 5)
+    assert one.train_while(beta, 2, lambda early: True) == one.objective[*one.trained[1], -1]
+    assert one.spent == pytest.approx(8 / 5)
 
 
 def test_a_trajectory_not_in_the_table_stands_for_the_nearest_in_log_beta(table):
@@ -87,7 +96,7 @@ def test_a_lottery_keeps_its_luckiest_seed(table):
     beta = one.ground.beta[61]
     assert [b.tolist() for b in lottery(beta[0])(one, 10)] == [beta.tolist()] * 10
     assert sorted(one.trained) == [(61, repeat) for repeat in range(10)]
-    assert one.values[one.best] == np.nanmax(one.objective[61])
+    assert one.values[one.best] == np.nanmax(one.objective[61, :, -1])
 
 
 def test_searching_beats_chance_where_there_is_something_to_find(table, tmp_path):

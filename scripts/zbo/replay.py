@@ -5,6 +5,7 @@ that a lucky seed it has found does not judge itself. Half and order are drawn a
 A trajectory that is not in the table stands for the nearest one that is.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from zbo import storage
 from zbo.families import Bounds
 from zbo.searches import Arena
+
+Objective = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ class Ground:
     families: tuple[str, ...]
     cycles: np.ndarray
     measures: dict[str, np.ndarray]
+
+    def at(self, look: int = -1) -> dict[str, np.ndarray]:
+        """All measures at one look, each of shape (t, r)."""
+        return {name: values[..., look] for name, values in self.measures.items()}
 
 
 def load(path: str) -> Ground:
@@ -79,21 +86,25 @@ class Replay(Arena):
 
     Args:
         ground: The table.
-        objective: What the search maximizes, shape (t, r).
+        objective: What the search maximizes: makes of measures, name to (t, r), values (t, r).
         rng: Splits the seeds; the search's as well.
         split: Keep half the seeds back. A search that chooses nothing but a seed may see them all:
             each is judged by its own model.
 
     Attributes:
+        objective: At each look, shape (t, r, c).
         trained: (trajectory, repeat) of each training so far.
     """
 
     def __init__(
-        self, ground: Ground, objective: np.ndarray, rng: np.random.Generator, split: bool = True
+        self, ground: Ground, objective: Objective, rng: np.random.Generator, split: bool = True
     ) -> None:
         pool = ~ground.constant
         super().__init__(ground.z[pool], ground.beta[pool], ground.bounds, ground.families, rng)
-        self.objective, self._log_beta = objective, np.log(ground.beta)
+        self.ground = ground
+        looks = range(len(ground.cycles))
+        self.objective = np.stack([objective(ground.at(look)) for look in looks], -1)
+        self._log_beta = np.log(ground.beta)
         shuffled = [rng.permutation(count) for count in ground.repeats]
         half = [max(1, len(order) // 2) if split else len(order) for order in shuffled]
         self._seen = [order[:n] for order, n in zip(shuffled, half, strict=True)]
@@ -101,13 +112,33 @@ class Replay(Arena):
         self._drawn = np.zeros(len(ground.z), dtype=int)
         self.trained: list[tuple[int, int]] = []
 
+    def train_while(self, beta: np.ndarray, look: int, promising: Callable[[float], bool]) -> float:
+        """Train to a look and go on only if what is seen there is promising.
+
+        Args:
+            beta: The trajectory.
+            look: Which of the ground's cycles to look at.
+            promising: Told the objective there, says whether to go on.
+
+        Returns:
+            The objective at the end; NaN where the training was given up.
+        """
+        value = self._train(beta)
+        if not promising(float(self.objective[*self.trained[-1], look])):
+            value = np.nan
+            self.spent += self.ground.cycles[look] / self.ground.cycles[-1]
+        else:
+            self.spent += 1
+        self.values.append(value)
+        return value
+
     def _train(self, beta: np.ndarray) -> float:
         """Draw a seed, each once before any twice."""
         at = self.nearest(beta)
         seeds = self._seen[at]
         self.trained.append((at, int(seeds[self._drawn[at] % len(seeds)])))
         self._drawn[at] += 1
-        return float(self.objective[self.trained[-1]])
+        return float(self.objective[*self.trained[-1], -1])
 
     def nearest(self, beta: np.ndarray) -> int:
         """The trajectory in the table nearest to one, root mean square in log β."""

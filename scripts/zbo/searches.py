@@ -30,7 +30,8 @@ class Arena:
         bounds: Smallest and largest β.
         families: Names of the sampled families.
         rng: Of the search.
-        values: Objective of each training so far, NaN if it failed.
+        values: Objective of each training so far, NaN if it failed or was given up.
+        spent: What they cost, in whole trainings.
     """
 
     z: np.ndarray
@@ -39,19 +40,16 @@ class Arena:
     families: tuple[str, ...]
     rng: np.random.Generator
     values: list[float] = field(default_factory=list, init=False)
+    spent: float = field(default=0, init=False)
 
     def train(self, beta: np.ndarray) -> float:
         """Train once along a trajectory, shape (N,), with a seed of its own: its objective."""
         self.values.append(self._train(beta))
+        self.spent += 1
         return self.values[-1]
 
     def _train(self, beta: np.ndarray) -> float:
         raise NotImplementedError
-
-    @property
-    def spent(self) -> int:
-        """Trainings so far."""
-        return len(self.values)
 
     @property
     def best(self) -> int:
@@ -185,7 +183,7 @@ def turbo(initial: int = 10, patience: int = 4, candidates: int = 512) -> Search
             cycles, scramble=True, seed=int(arena.rng.integers(2**31))
         )
         x, length, streak = list(sobol.draw(initial).numpy().astype(float)), 0.8, 0
-        for one in x[: budget - arena.spent]:
+        for one in x[:budget]:
             arena.train(np.exp(low + one * (high - low)))
             yield np.exp(low + x[arena.best] * (high - low))
         while arena.spent < budget:
