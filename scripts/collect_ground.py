@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
             "beta": design["beta"].astype(np.float32),
             "constant": design["constant"],
             "repeats": design["repeats"],
-            "cycles": np.array(ground.checkpoints(design["beta"].shape[1])),
+            "cycles": np.array(ground.checkpoints(design["beta"].shape[-1])),
             **{f"rows/{name}": values[order] for name, values in table.items()},
         },
         kind="ground table",

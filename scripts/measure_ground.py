@@ -11,7 +11,7 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from zbo import command, evaluation, ground, jrvae, objective, scores, storage, training
+from zbo import channels, command, evaluation, ground, jrvae, objective, scores, storage, training
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -53,14 +53,14 @@ def main(argv: list[str] | None = None) -> None:
 
 def _measure(settings: dict, images: dict, beta: np.ndarray, trajectory: int, repeat: int) -> dict:
     """Train once; measure at several cycles on the way, so that cheap looks can be replayed."""
-    beta = beta.astype(np.float64)
+    beta_c, beta_d = channels.along(beta, settings["trajectories"]["beta_d"])
     everything, labels = images["images"], images.get("labels")
     seen = everything[images["subset"]]  # all that a search may look at; labels judge on the whole
     scoring = objective.ObjectiveSettings(**settings["objective"])
     name = f"ground {trajectory}"
     seed = evaluation.seeds_of(name, repeat + 1, settings["seed"])[-1]
     network = jrvae.build(evaluation.model_settings(settings["model"], seen.shape[1:]), seed)
-    when = ground.checkpoints(len(beta))
+    when = ground.checkpoints(len(beta_c))
     found: dict[str, list] = {}
     manifolds, encoding = np.empty(0), None  # of the last look
 
@@ -84,8 +84,7 @@ def _measure(settings: dict, images: dict, beta: np.ndarray, trajectory: int, re
 
     begin = time.perf_counter()
     schedule = training.TrainingSettings(**settings["training"])
-    beta_d = np.full_like(beta, settings["trajectories"]["beta_d"])
-    history = training.train(network, seen, beta, beta_d, schedule, seed, progress=look)
+    history = training.train(network, seen, beta_c, beta_d, schedule, seed, progress=look)
     at = np.array(when) - 1
     return {
         **{key: np.array(values, dtype=np.float32) for key, values in found.items()},
