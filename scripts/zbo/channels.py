@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+NAMES = "β_c", "β_d"
+
 Range = tuple[float, float]
 Bounds = Range | tuple[Range, Range]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zbo import optimize, storage
+from zbo import channels, optimize, storage
 from zbo.optimize import Optimizer
 
 
@@ -34,7 +34,7 @@ class Ground:
 
     Attributes:
         z: Latent points of the trajectories, shape (t, d).
-        beta: The trajectories, shape (t, N).
+        beta: The trajectories, shape (t, N) or (t, 2, N).
         constant: Which are constants, bool, shape (t,); the others are spread over the space.
         repeats: Trainings of each trajectory, shape (t,).
         measures: Name to values at each look of a training, the last at its end, shape (t, r, c),
@@ -125,11 +125,12 @@ def lottery(value: float | None = None) -> Search:
 
     def search(replay: Replay, budget: int) -> Iterator[Standing]:
         ground = replay.ground
+        beta_c = channels.split(ground.beta)[0]
         constants = np.flatnonzero(ground.constant)
         if value is None:
             chosen = constants[np.nanmean(replay.objective[constants], 1).argmax()]
         else:
-            chosen = constants[np.abs(np.log(ground.beta[constants, 0] / value)).argmin()]
+            chosen = constants[np.abs(np.log(beta_c[constants, 0] / value)).argmin()]
         best = _Best()
         # Nothing is chosen but a seed, and a seed is judged by its own model: no half is kept back.
         for count, repeat in enumerate(replay.rng.permutation(ground.repeats[chosen])[:budget], 1):
