@@ -120,22 +120,22 @@ def decoded(figure: Figure, cells: Sequence[SubplotSpec], beta: np.ndarray) -> l
     Returns:
         A panel a trajectory, β_c's, sharing their axes.
     """
-    split = channels.split(beta)
-    inner = [cell.subgridspec(1, len(split)) for cell in cells]
-    columns: list[list[Axes]] = []
-    for number, (values, symbol) in enumerate(zip(split, plots.CHANNELS, strict=False)):
-        axes: list[Axes] = []
-        for grid, line in zip(inner, values, strict=True):
-            shared = {"sharex": axes[0], "sharey": axes[0]} if axes else {}
-            ax = figure.add_subplot(grid[number], **shared)
-            plots.trajectories(ax, line[None], color="black")
-            ax.set_ylabel(symbol)
-            ax.tick_params(labelbottom=len(axes) == len(cells) - 1)
-            axes.append(ax)
-        axes[0].set_ylim(bottom=0)
-        axes[-1].set_xlabel("training cycle")
-        columns.append(axes)
-    return columns[0]
+    rows: list[list[Axes]] = []
+    for cell, one in zip(cells, beta, strict=True):
+        split = channels.split(one[None])
+        axes = _divided(figure.add_subplot(cell), len(split), beside=True)
+        for k, (ax, line) in enumerate(zip(axes, split, strict=True)):
+            if rows:
+                ax.sharex(rows[0][k])
+                ax.sharey(rows[0][k])
+            plots.trajectories(ax, line, color="black")
+            ax.set_ylabel(plots.CHANNELS[k])
+            ax.tick_params(labelbottom=len(rows) == len(cells) - 1)
+        rows.append(axes)
+    for first, last in zip(rows[0], rows[-1], strict=True):
+        first.set_ylim(bottom=0)
+        last.set_xlabel("training cycle")
+    return [axes[0] for axes in rows]
 
 
 def optimum(ax: Axes, beta: np.ndarray) -> None:
@@ -151,17 +151,23 @@ def trajectories(ax: Axes, drawn: Sequence[tuple[np.ndarray, dict]]) -> None:
         drawn: Trajectories, shape (s, N) or (s, 2, N) each, and the looks of their lines.
     """
     split = [(channels.split(beta), look) for beta, look in drawn]
-    count = len(split[0][0])
-    halves = ax.get_subplotspec().subgridspec(count, 1)
-    ax.set_subplotspec(halves[0])
-    axes = [ax, *(ax.figure.add_subplot(halves[k], sharex=ax) for k in range(1, count))]
-    for k, (ax_of, symbol) in enumerate(zip(axes, plots.CHANNELS, strict=False)):
+    axes = _divided(ax, len(split[0][0]))
+    for k, panel in enumerate(axes):
         for values, look in split:
-            plots.trajectories(ax_of, values[k], **look)
-        ax_of.set_ylabel(symbol)
-        ax_of.set_ylim(bottom=0)
-        ax_of.tick_params(labelbottom=k == count - 1)
+            plots.trajectories(panel, values[k], **look)
+        panel.set_ylabel(plots.CHANNELS[k])
+        panel.set_ylim(bottom=0)
+        panel.tick_params(labelbottom=panel is axes[-1])
     axes[-1].set_xlabel("training cycle")
+
+
+def _divided(ax: Axes, count: int, beside: bool = False) -> list[Axes]:
+    """Make so many panels of one, below or beside each other; it becomes the first of them."""
+    if count == 1:
+        return [ax]
+    cells = ax.get_subplotspec().subgridspec(*((1, count) if beside else (count, 1)))
+    ax.set_subplotspec(cells[0])
+    return [ax, *(ax.figure.add_subplot(cells[k]) for k in range(1, count))]
 
 
 @dataclass(frozen=True)
