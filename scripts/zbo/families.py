@@ -84,7 +84,7 @@ def sample(
     """Sample trajectories from several families (Biswas et al. 2023, table 1, step 1).
 
     Those of β_d come from the same families, dealt out at random: any family of β_c meets any of
-    β_d, a constant among them, so that what a search of β_c alone can find lies in the space.
+    β_d. With `constant` among them, what a search of β_c alone can find is sampled, too.
 
     Args:
         names: Families, registered names or import paths.
