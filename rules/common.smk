@@ -14,8 +14,8 @@ from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from zbo import channels, families, image_sources, storage
 from zbo import config as studies
-from zbo import families, image_sources, storage
 from zbo.errors import InputError
 from zbo.stopping import negligible
 
@@ -202,6 +202,11 @@ def settings_for(stage):
         search = chosen.get("search", {})
         if search.get("acquisition", "ucb") != "ucb":
             search.pop("ucb_beta", None)  # means nothing then
+        if "bounds" in chosen.get("trajectories", {}):
+            # Where beta_d has bounds they are searched with beta_c's; a number says nothing here.
+            beta_d = STUDIES[wildcards.study]["trajectories"]["beta_d"]
+            if channels.has_bounds(beta_d):
+                chosen["trajectories"]["beta_d"] = beta_d
         if own := own_functions(chosen):
             chosen["own_functions"] = own
         return json.dumps(chosen, sort_keys=True)
@@ -346,10 +351,10 @@ def optimum_to_transfer(wildcards):
 
 
 def bounds_to_transfer(wildcards):
-    """The bounds of the study that model transfer borrows from."""
-    return STUDIES[STUDIES[wildcards.study]["compare"]["transfer"]]["trajectories"][
-        "bounds"
-    ]
+    """The bounds of the study that model transfer borrows from, one after another."""
+    source = STUDIES[STUDIES[wildcards.study]["compare"]["transfer"]]
+    searched = channels.each(channels.bounds(source["trajectories"]))
+    return [end for ends in searched for end in ends]
 
 
 def models_of_study(wildcards):

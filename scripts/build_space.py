@@ -1,6 +1,6 @@
 """Lay out the latent search space and check it for feasibility (table 1, step 4)."""
 
-from zbo import command, storage, trajectory_vae
+from zbo import channels, command, storage, trajectory_vae
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -12,7 +12,7 @@ def main(argv: list[str] | None = None) -> None:
     trained = storage.read(args.trajectory_vae, kind="trajectory_vae")
     model = trajectory_vae.restore(
         storage.group(trained, "weights"),
-        tuple(args.settings["trajectories"]["bounds"]),
+        channels.bounds(args.settings["trajectories"]),
         trajectory_vae.settings_of(args.settings),
     )
     space = args.settings["space"]

@@ -20,7 +20,18 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from zbo import command, config, evaluation, families, jrvae, objective, scores, storage, training
+from zbo import (
+    channels,
+    command,
+    config,
+    evaluation,
+    families,
+    jrvae,
+    objective,
+    scores,
+    storage,
+    training,
+)
 from zbo import images as image_sets
 from zbo.checkpoint import Checkpoint
 from zbo.errors import InputError
@@ -79,7 +90,7 @@ def main(argv: list[str] | None = None) -> None:
 def compare(
     images: np.ndarray,
     labels: np.ndarray,
-    beta_c: np.ndarray,
+    beta: np.ndarray,
     study: dict,
     seed: int,
     thresholds: list[float],
@@ -91,7 +102,7 @@ def compare(
     Args:
         images: Shape (n, h, w).
         labels: Shape (n,).
-        beta_c: The trajectory, shape (N,).
+        beta: The trajectory, shape (N,) or (2, N).
         study: Settings.
         seed: Of weights, order and noise.
         thresholds: The first is 0, exact.
@@ -102,7 +113,7 @@ def compare(
         One row a threshold, keys as in COLUMNS.
     """
     settings = evaluation.model_settings(study["model"], images.shape[1:])
-    beta_d = np.full_like(beta_c, study["trajectories"]["beta_d"])
+    beta_c, beta_d = channels.along(beta, study["trajectories"]["beta_d"])
     bar = tqdm(
         total=len(beta_c) * len(thresholds), desc=Path(stem).name, unit="cycle", mininterval=5
     )
@@ -200,11 +211,11 @@ def labelled(study: dict) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trajectories(study: dict, count: int) -> np.ndarray:
-    """Sample trajectories from the study's families in turn, shape (count, N)."""
+    """Sample trajectories from the study's families in turn, (count, N) or (count, 2, N)."""
     chosen = study["trajectories"]
     names = chosen["families"]
     beta, family = families.sample(
-        names, -(-count // len(names)), chosen["cycles"], tuple(chosen["bounds"]), study["seed"]
+        names, -(-count // len(names)), chosen["cycles"], channels.bounds(chosen), study["seed"]
     )
     of_family = [beta[family == i] for i in range(len(names))]
     return np.stack([of_family[i % len(names)][i // len(names)] for i in range(count)])

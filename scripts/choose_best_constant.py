@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     best = int(np.nanargmax(objective))
     storage.write(
         args.output,
-        {"beta": beta[[best]], "tried": beta[:, 0], "objective": objective},
+        {"beta": beta[[best]], "tried": beta[..., 0], "objective": objective},
         kind="candidates",
         settings=args.settings,
     )

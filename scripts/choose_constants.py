@@ -1,6 +1,6 @@
-"""Choose constant trajectories to compare the search with, evenly in the logarithm of β."""
+"""Choose constant trajectories to compare the search with, evenly in the logarithm of β_c."""
 
-from zbo import command, families, storage
+from zbo import channels, command, families, storage
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -9,7 +9,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     trajectories = args.settings["trajectories"]
     count = args.settings["compare"]["constants"]
-    beta = families.constants(trajectories["bounds"], trajectories["cycles"], count)
+    beta = families.constants(channels.bounds(trajectories), trajectories["cycles"], count)
     storage.write(args.output, {"beta": beta}, kind="candidates", settings=args.settings)
 
 

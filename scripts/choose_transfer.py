@@ -2,23 +2,27 @@
 
 import numpy as np
 
-from zbo import command, families, storage
+from zbo import channels, command, families, storage
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--optimum", required=True, help="optimum.h5 of the other study")
     parser.add_argument(
-        "--bounds", required=True, type=float, nargs=2, help="the other study's, low and high"
+        "--bounds",
+        required=True,
+        type=float,
+        nargs="+",
+        help="the other study's, low and high; then those of beta_d if it was searched",
     )
     parser.add_argument("--output", required=True, help="transfer.h5")
     args = parser.parse_args(argv)
     trajectories = args.settings["trajectories"]
     beta = families.transfer(
         storage.read(args.optimum, kind="candidates")["beta"],
-        tuple(args.bounds),
+        tuple(zip(args.bounds[::2], args.bounds[1::2], strict=True)),
         trajectories["cycles"],
-        tuple(trajectories["bounds"]),
+        channels.bounds(trajectories),
     )
     storage.write(
         args.output, {"beta": beta.astype(np.float32)}, kind="candidates", settings=args.settings

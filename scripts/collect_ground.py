@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
             "constant": design["constant"],
             "repeats": design["repeats"],
             "unit_beta": pixels / args.settings["compare"]["unit_pixels"],
-            "cycles": np.array(ground.checkpoints(design["beta"].shape[1])),
+            "cycles": np.array(ground.checkpoints(design["beta"].shape[-1])),
             **{f"rows/{name}": values[order] for name, values in table.items()},
         },
         kind="ground table",

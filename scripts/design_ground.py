@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zbo import command, families, optimize, storage, trajectory_vae
+from zbo import channels, command, families, optimize, storage, trajectory_vae
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -15,12 +15,11 @@ def main(argv: list[str] | None = None) -> None:
     space = storage.read(args.space, kind="space")
     z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
     index = optimize.initial_design(z, chosen["points"], "sobol", args.settings["seed"])
-    constants = families.constants(
-        trajectories["bounds"], trajectories["cycles"], chosen["constants"]
-    )
+    bounds = channels.bounds(trajectories)
+    constants = families.constants(bounds, trajectories["cycles"], chosen["constants"])
     vae = trajectory_vae.restore(
         storage.group(storage.read(args.trajectory_vae, kind="trajectory_vae"), "weights"),
-        tuple(trajectories["bounds"]),
+        bounds,
         trajectory_vae.settings_of(args.settings),
     )
     repeats = [chosen["seeds"]] * len(index) + [chosen["constant_seeds"]] * len(constants)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zbo import command, evaluation, objective, storage, training
+from zbo import channels, command, evaluation, objective, storage, training
 from zbo.checkpoint import Checkpoint
 from zbo.errors import InputError
 
@@ -24,8 +24,9 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(
             f"{args.candidates}: holds {len(candidates['beta'])} trajectories, none is {args.index}"
         )
-    beta_c = candidates["beta"][args.index].astype(np.float64)
-    beta_d = np.full_like(beta_c, settings["trajectories"]["beta_d"])
+    beta_c, beta_d = channels.along(
+        candidates["beta"][args.index], settings["trajectories"]["beta_d"]
+    )
     images = prepared["images"][prepared["subset"]]
     search = settings["search"]
     shared = search["seeds"] == "fixed"

@@ -2,7 +2,7 @@
 
 import argparse
 
-from zbo import command, panels, plots, storage
+from zbo import channels, command, panels, plots, storage
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,10 +20,10 @@ def main(argv: list[str] | None = None) -> None:
     chosen = panels.examples(z, feasible, encoded)
     with plots.style():
         figure = plots.figure(plots.PAGE, 3.0)
-        grid = figure.add_gridspec(len(chosen), 3, width_ratios=[1, 1.35, 0.8])
+        right = 0.8 * len(channels.split(space["beta"]))
+        grid = figure.add_gridspec(len(chosen), 3, width_ratios=[1, 1.35, right])
         sampled_ax = figure.add_subplot(grid[:, 0])
         panels.families(sampled_ax, sampled)
-        sampled_ax.set_ylim(bottom=0)
         plots.letter(sampled_ax, "a", "sampled")
         map_ax = figure.add_subplot(grid[:, 1])
         plots.latent_space(map_ax, encoded, sampled["family"], sampled["names"], z, feasible)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from zbo import command, panels, plots
+from zbo import channels, command, panels, plots
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -16,7 +16,8 @@ def main(argv: list[str] | None = None) -> None:
     search = panels.Search.read(args.space, args.design, args.iteration)
     with plots.style():
         figure = plots.figure(plots.PAGE, 2.5)
-        axes = figure.subplots(1, 3, width_ratios=[1.15, 1.15, 1])
+        right = 0.75 + 0.25 * len(channels.split(search.beta))
+        axes = figure.subplots(1, 3, width_ratios=[1.15, 1.15, right])
         panels.maps(figure, axes[:2], search)
         axes[1].set_ylabel("")
         panels.optimum(axes[2], search.beta[[search.recommended]])

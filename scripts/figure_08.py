@@ -23,7 +23,6 @@ def main(argv: list[str] | None = None) -> None:
         axes = figure.subplots(2, 3)
         (a, b, legends), (c, d, e) = axes
         panels.families(a, sampled)
-        a.set_ylim(bottom=0)
         family, names = sampled["family"], sampled["names"]
         plots.latent_space(b, encoded, family, names, search.grid, search.feasible)
         panels.maps(figure, (c, d), search)

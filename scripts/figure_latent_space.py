@@ -2,7 +2,7 @@
 
 import argparse
 
-from zbo import command, panels, plots, storage
+from zbo import channels, command, panels, plots, storage
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,7 +20,8 @@ def main(argv: list[str] | None = None) -> None:
     chosen = panels.examples(z, feasible, encoded)
     with plots.style():
         figure = plots.figure(plots.PAGE, 3.6)
-        grid = figure.add_gridspec(len(chosen), 2, width_ratios=[1.9, 1])
+        right = len(channels.split(space["beta"]))
+        grid = figure.add_gridspec(len(chosen), 2, width_ratios=[1.9, right])
         map_ax = figure.add_subplot(grid[:, 0])
         plots.latent_space(map_ax, encoded, sampled["family"], sampled["names"], z, feasible)
         panels.name_points(map_ax, z[chosen], "ABC")

@@ -4,7 +4,7 @@ import argparse
 
 import numpy as np
 
-from zbo import command, plots, storage
+from zbo import channels, command, panels, plots, storage
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -17,12 +17,12 @@ def main(argv: list[str] | None = None) -> None:
     found = storage.read(args.optimum, kind="candidates")
     lines = [
         (
-            found["beta"][0],
+            found["beta"],
             f"recommended: {found['mean']:#.3g} ± {found['sd']:.1g} (estimated)",
             {"color": plots.RECOMMENDED, "lw": 2},
         ),
         (
-            found["evaluated/beta"],
+            found["evaluated/beta"][None],
             f"best of {found['trials']} trials: {np.nanmax(found['evaluated/objective']):#.3g}",
             {"color": "black", "ls": "--"},
         ),
@@ -32,16 +32,13 @@ def main(argv: list[str] | None = None) -> None:
         objective = constant["objective"]
         look = {"color": plots.COLOURS[0], "ls": ":", "lw": 1.6}
         label = f"best of {len(objective)} constants: {np.nanmax(objective):#.3g}"
-        lines.append((constant["beta"][0], label, look))
+        lines.append((constant["beta"], label, look))
     with plots.style():
-        figure = plots.figure(plots.COLUMN, 2.7)
+        figure = plots.figure(plots.COLUMN, 1.5 + 1.2 * len(channels.split(found["beta"])))
         ax = figure.subplots()
-        for beta, label, look in lines:
-            plots.trajectories(ax, beta[None], label=label, **look)
-        ax.set_xlabel("training cycle")
-        ax.set_ylabel(plots.BETA)
-        ax.set_ylim(bottom=0)
-        figure.legend(title="objective", loc="outside lower left", alignment="left")
+        panels.trajectories(ax, [(beta, look | {"label": label}) for beta, label, look in lines])
+        legend = {"title": "objective", "loc": "outside lower left", "alignment": "left"}
+        figure.legend(*ax.get_legend_handles_labels(), **legend)
         plots.save(figure, args.output)
 
 

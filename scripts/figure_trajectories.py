@@ -2,7 +2,7 @@
 
 import argparse
 
-from zbo import command, plots, storage
+from zbo import channels, command, plots, storage
 
 SHOWN = 5
 
@@ -17,17 +17,26 @@ def main(argv: list[str] | None = None) -> None:
     names = sampled["names"]
     columns = min(len(names), 4)
     rows = -(-len(names) // columns)
+    split = channels.split(sampled["beta"])
     with plots.style():
-        figure = plots.figure(0.4 + 1.65 * columns, 0.3 + 1.35 * rows)
-        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-        for number, (ax, name) in enumerate(zip(axes.flat, names, strict=False)):
-            beta = sampled["beta"][sampled["family"] == number][:SHOWN]
+        figure = plots.figure(0.4 + 1.65 * columns, 0.3 + 1.35 * rows * len(split))
+        # Where a trajectory holds beta_d, too, it is drawn below its beta_c.
+        axes = figure.subplots(rows * len(split), columns, sharex=True, squeeze=False)
+        for place, ax in enumerate(axes.flat):
+            row, column = divmod(place, columns)
+            number, channel = row // len(split) * columns + column, row % len(split)
+            if number >= len(names):
+                ax.set_visible(False)
+                continue
+            if place != channel * columns:
+                ax.sharey(axes[channel, 0])
+                ax.tick_params(labelleft=column == 0)
+            beta = split[channel][sampled["family"] == number][:SHOWN]
             look = {"color": plots.colour_of(number), "lw": 0.9, "alpha": 0.8}
-            plots.trajectories(ax, beta, plots.readable(name), **look)
-        for ax in axes.flat[len(names) :]:
-            ax.set_visible(False)
+            title = plots.readable(names[number]) if channel == 0 else ""
+            plots.trajectories(ax, beta, title, **look)
+            ax.set_ylabel(plots.CHANNELS[channel] if column == 0 else "")
         figure.supxlabel("training cycle", fontsize="medium")
-        figure.supylabel(plots.BETA, fontsize="medium")
         plots.save(figure, args.output)
 
 

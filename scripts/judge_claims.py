@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zbo import claims, command, config, plots, storage
+from zbo import channels, claims, command, config, plots, storage
 from zbo.config import PAPER_STUDIES
 from zbo.paper_claims import CLAIMS
 
@@ -93,7 +93,7 @@ def _study(scores: str, optimum: str, space: str, images: str) -> claims.Study:
     best = storage.read(optimum, kind="candidates")
     return claims.Study(
         scores=plots.read_scores(scores, claims.SCORES),
-        optimum=best["beta"][0],
+        optimum=channels.split(best["beta"])[0, 0],
         bounds=tuple(storage.facts(space, kind="space")["settings"]["trajectories"]["bounds"]),
         trials=int(best["trials"]),
         stopped="budget" not in best["stop"],

@@ -52,7 +52,8 @@ def main(argv: list[str] | None = None) -> None:
 def _measure(settings: dict, images: dict, beta: np.ndarray, trajectory: int, repeat: int) -> dict:
     seed = evaluation.seeds_of(f"ground {trajectory}", repeat + 1, settings["seed"])[-1]
     begin = time.perf_counter()
-    measures, last = ground.measure(settings, images, beta, seed, ground.checkpoints(len(beta)))
+    when = ground.checkpoints(beta.shape[-1])
+    measures, last = ground.measure(settings, images, beta, seed, when)
     return {
         **measures,
         "seed": np.int64(seed),

@@ -16,7 +16,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from zbo import command, config, plots, spread, storage
+from zbo import channels, command, config, plots, spread, storage
 from zbo.errors import InputError
 from zbo.storage import DONE
 
@@ -133,6 +133,8 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     labels = images.get("labels")
     whose = "simulated images" if images.get("simulated", False) else "images"
     sampled = storage.read(folder / "trajectories.h5", kind="trajectories")
+    beta = sampled["beta"]
+    what = " and ".join(channels.NAMES[: len(channels.split(beta))])
     feasible = storage.read(folder / "space.h5", kind="space")["feasible"]
     optimum = storage.read(folder / "optimum.h5", kind="candidates")
     end = int(optimum["iterations"])
@@ -153,7 +155,7 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     return {
         "images": f"{count:,} {whose} of {h} × {w}{labelled}; the search sees {searched:,}",
         "seed": _each(of["settings"]["seed"] for of in made),
-        "trajectories": f"{len(sampled['beta']):,} of {sampled['beta'].shape[1]} cycles, "
+        "trajectories": f"{len(beta):,} of {what}, {beta.shape[-1]} cycles, "
         + ", ".join(map(plots.readable, sampled["names"])),
         "search space": f"{feasible.sum():,} feasible points of {len(feasible):,}",
         "trials": f"{len(last['observed/index'])}, {int(last['observed/failed'].sum())} failed; "

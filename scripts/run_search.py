@@ -9,12 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from zbo import command, evaluation, ground, population, storage, training
+from zbo import channels, command, evaluation, ground, population, storage, training
 from zbo.errors import InputError
 from zbo.objective import ObjectiveSettings
 from zbo.searches import SEARCHES, Arena
 
 POPULATION = "population"  # trains in its own way
+LATENT = ("zbo", "zbo-paper", "random")  # the others know no latent space
 
 
 class Real(Arena):
@@ -31,7 +32,7 @@ class Real(Arena):
         super().__init__(
             z=space["z"][feasible],
             beta=space["beta"][feasible],
-            bounds=tuple(trajectories["bounds"]),
+            bounds=channels.bounds(trajectories),
             families=tuple(trajectories["families"]),
             rng=np.random.default_rng(self.stream.pop()),
         )
@@ -47,7 +48,9 @@ class Real(Arena):
         """Train with the next seed and measure; NaN where it diverged."""
         self.seeds.append(self.stream[len(self.seeds)])
         try:
-            found, _ = ground.measure(self.settings, self.images, beta, self.seeds[-1], [len(beta)])
+            found, _ = ground.measure(
+                self.settings, self.images, beta, self.seeds[-1], [beta.shape[-1]]
+            )
         except training.TrainingDiverged:
             self.measured.append(dict.fromkeys(ground.MEASURES, np.nan))
         else:
@@ -67,6 +70,12 @@ def main(argv: list[str] | None = None) -> None:
     if args.search not in (*SEARCHES, POPULATION):
         known = ", ".join((*SEARCHES, POPULATION))
         raise InputError(f"rivals.searches: there is no '{args.search}'; choose from {known}")
+    joint = channels.has_bounds(args.settings["trajectories"]["beta_d"])
+    if joint and args.search not in LATENT:
+        raise InputError(
+            f"trajectories.beta_d: '{args.search}' searches β_c alone and needs a number here; with "
+            f"bounds only {', '.join(LATENT)} can run (rivals.searches)"
+        )
     begin = time.perf_counter()
     chosen = args.settings["rivals"]
     images = storage.read(args.images, kind="images")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zbo import command, families, storage
+from zbo import channels, command, families, storage
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
         chosen["families"],
         chosen["per_family"],
         chosen["cycles"],
-        tuple(chosen["bounds"]),
+        channels.bounds(chosen),
         args.settings["seed"],
     )
     storage.write(

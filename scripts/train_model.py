@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from zbo import command, evaluation, jrvae, objective, storage, training
+from zbo import channels, command, evaluation, jrvae, objective, storage, training
 from zbo.checkpoint import Checkpoint
 from zbo.errors import InputError
 
@@ -44,8 +44,7 @@ def main(argv: list[str] | None = None) -> None:
         chosen = chosen | {"classes": 0, "invariances": []}
     if args.model == "vanilla":
         chosen, schedule = chosen | VANILLA, schedule | VANILLA_TRAINING
-    beta_c = _trajectory(args, images)
-    beta_d = np.full_like(beta_c, settings["trajectories"]["beta_d"])
+    beta_c, beta_d = channels.along(_trajectory(args, images), settings["trajectories"]["beta_d"])
     # The same seeds for every model: differences are the trajectory's.
     seed = evaluation.seeds_of("compare", args.replicate + 1, settings["seed"])[-1]
     device = command.device(args.gpus)
@@ -98,9 +97,11 @@ def main(argv: list[str] | None = None) -> None:
 def _trajectory(args, images: np.ndarray) -> np.ndarray:
     cycles = args.settings["trajectories"]["cycles"]
     if args.trajectory:
-        beta = storage.read(args.trajectory, kind="candidates")["beta"][0].astype(np.float64)
-        if len(beta) != cycles:
-            raise InputError(f"{args.trajectory}: {len(beta)} cycles, the study trains {cycles}")
+        beta = storage.read(args.trajectory, kind="candidates")["beta"][0]
+        if beta.shape[-1] != cycles:
+            raise InputError(
+                f"{args.trajectory}: {beta.shape[-1]} cycles, the study trains {cycles}"
+            )
         return beta
     if args.model == "vanilla":
         return np.ones(cycles)

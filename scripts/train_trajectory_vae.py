@@ -2,7 +2,7 @@
 
 import time
 
-from zbo import command, storage, trajectory_vae
+from zbo import channels, command, storage, trajectory_vae
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     begin = time.perf_counter()
     model, history = trajectory_vae.train(
         beta,
-        tuple(args.settings["trajectories"]["bounds"]),
+        channels.bounds(args.settings["trajectories"]),
         settings,
         args.settings["seed"],
         progress=command.progress_bar(settings.cycles, "trajectory VAE"),

@@ -17,6 +17,7 @@ class Case:
 
     Attributes:
         cycles: N.
+        channels: 2 where beta_d is searched, too.
         latents: Dimensions of the search space.
         grid: Points a dimension of it.
         initial: Trials of the starting design.
@@ -31,6 +32,7 @@ class Case:
     """
 
     cycles: int = 6
+    channels: int = 1
     latents: int = 2
     grid: int = 8
     initial: int = 4
@@ -58,6 +60,7 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     names = ["linear_cooldown", "segments", "my.module:own_family"]
     family = np.repeat(np.arange(len(names)), per_family)
     beta = rng.uniform(0.1, 2, (len(family), case.cycles)).astype(np.float32)
+    beta = _with_beta_d(beta, case)
     data = {"beta": beta, "family": family, "names": np.array(names)}
     storage.write(folder / "trajectories.h5", data, kind="trajectories")
     encoded = rng.normal(size=(len(family), case.latents)).astype(np.float32)
@@ -70,6 +73,7 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         z = rng.uniform(-2, 2, (case.grid**2, case.latents))
     feasible = z.sum(1) > -2.5
     decoded = 1 + 0.3 * np.sin(z.sum(1)[:, None] + np.linspace(0, 6, case.cycles))
+    decoded = _with_beta_d(decoded, case)
     data = {"z": z.astype(np.float32), "beta": decoded, "feasible": feasible}
     storage.write(folder / "space.h5", data, kind="space")
 
@@ -108,7 +112,8 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         "stop": "budget of iterations spent",
     }
     storage.write(folder / "optimum.h5", data, kind="candidates")
-    data = {"beta": np.full((1, case.cycles), 0.7), "objective": np.array([np.nan, 3.0])}
+    constant = _with_beta_d(np.full((1, case.cycles), 0.7), case)
+    data = {"beta": constant, "objective": np.array([np.nan, 3.0])}
     storage.write(folder / "best_constant.h5", data, kind="candidates")
 
     _trials(folder, case, objective)
@@ -136,6 +141,10 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     arguments = {name: _inside(folder, words.split()) for name, words in files.items()}
     arguments["07"] += ["--shown", "data", "vanilla", "beta-1", "optimum"]
     return arguments
+
+
+def _with_beta_d(beta_c: np.ndarray, case: Case) -> np.ndarray:
+    return np.stack([beta_c, 10 * beta_c], axis=1) if case.channels == 2 else beta_c
 
 
 def _trials(folder: Path, case: Case, objective: np.ndarray) -> None:

@@ -62,6 +62,17 @@ def test_a_key_given_twice_is_an_error(tmp_path):
         ("description.x=1", "set: 'description.x': description is a value"),
         ("trajectories.bounds=[1,", "set: trajectories.bounds: not YAML"),
         ("training.learning_rate=.nan", "training.learning_rate: has to be a finite number"),
+        ("trajectories.beta_d=[0.8,0.05]", "trajectories.beta_d: .* the wrong way round or equal"),
+        ("trajectories.beta_d=[0.8,0.8]", "trajectories.beta_d: .* the wrong way round or equal"),
+        ("trajectories.beta_d=[0,0.8]", "trajectories.beta_d.0: 0 is less than or equal"),
+        ("trajectories.beta_d=[0.8]", "trajectories.beta_d: .* is too short"),
+        ("trajectories.beta_d=[0.1,0.2,0.8]", "trajectories.beta_d: .* is too long"),
+        ("trajectories.beta_d=-1", "trajectories.beta_d: -1 is less than the minimum of 0"),
+        (
+            "trajectories.beta_d=high",
+            "trajectories.beta_d: 'high' is not of type 'number', 'array'",
+        ),
+        ("trajectories.beta_d=[0.1,0.2] model.classes=1", "trajectories.beta_d: 1 classes have no"),
         ("trajectories.bounds=[1,.inf]", "trajectories.bounds: has to be a finite number"),
     ],
 )

@@ -5,10 +5,11 @@ import sys
 import numpy as np
 import pytest
 
-from zbo import families
+from zbo import channels, families
 from zbo.errors import InputError
 
 BOUNDS = (0.5, 20.0)
+BOTH = (BOUNDS, (0.05, 0.8))  # of beta_c and of beta_d
 
 
 @pytest.fixture(params=list(families.FAMILIES))
@@ -106,3 +107,69 @@ def test_a_transferred_trajectory_keeps_its_shape_in_other_cycles_and_bounds():
     moved = families.transfer(beta, (1, 5), 5, (10, 30))
     np.testing.assert_allclose(moved, [[10, 20, 30, 25, 20]])
     np.testing.assert_allclose(families.transfer(moved, (10, 30), 3, (1, 5)), beta)
+
+
+def test_beta_d_is_sampled_in_its_own_bounds_and_meets_every_family():
+    names = ["constant", "segments"]
+    beta, family = families.sample(names, 150, 20, BOTH, seed=1)
+    alone, same = families.sample(names, 150, 20, BOUNDS, seed=1)
+    assert beta.shape == (300, 2, 20)
+    np.testing.assert_array_equal(beta[:, 0], alone)  # beta_c as if it were searched by itself
+    np.testing.assert_array_equal(family, same)
+    assert 0.05 <= beta[:, 1].min() < 0.1 and 0.7 < beta[:, 1].max() <= 0.8 + 1e-6
+    constant = np.ptp(beta[:, 1], axis=1) == 0
+    assert constant.sum() == 150
+    for number in range(2):  # of beta_c, constant or not
+        assert 0.4 < constant[family == number].mean() < 0.6
+    assert abs(np.corrcoef(beta.mean(2).T)[0, 1]) < 0.15
+
+
+def test_a_family_of_ones_own_is_asked_for_each_channel_with_its_bounds(monkeypatch):
+    asked = []
+
+    def level(samples, cycles, bounds, rng):
+        asked.append(bounds)
+        return np.full((samples, cycles), bounds[0])
+
+    monkeypatch.setitem(families.FAMILIES, "level", level)
+    beta, _ = families.sample(["level"], 2, 3, BOTH, seed=0)
+    assert asked == list(BOTH)
+    np.testing.assert_allclose(beta, [[[0.5] * 3, [0.05] * 3]] * 2)
+
+
+def test_constants_keep_beta_d_in_the_geometric_middle():
+    alone = families.constants((1, 100), 2, 3)
+    np.testing.assert_allclose(alone, [[1, 1], [10, 10], [100, 100]], rtol=1e-6)
+    both = families.constants(((1, 100), (0.05, 0.8)), 2, 3)
+    np.testing.assert_array_equal(both[:, 0], alone)
+    np.testing.assert_allclose(both[:, 1], 0.2, rtol=1e-6)
+
+
+def test_beta_d_is_transferred_where_both_problems_search_it():
+    beta = np.array([[[1.0, 5.0, 3.0], [0.0, 1.0, 0.5]]])
+    of, bounds = ((1, 5), (0, 1)), ((10, 30), (2, 4))
+    moved = families.transfer(beta, of, 5, bounds)
+    np.testing.assert_allclose(moved, [[[10, 20, 30, 25, 20], [2, 3, 4, 3.5, 3]]])
+    for one in (
+        families.transfer(beta, of, 5, bounds[0]),
+        families.transfer(beta[:, 0], of[0], 5, bounds),
+    ):
+        np.testing.assert_allclose(one, moved[:, 0])
+
+
+def test_a_training_follows_what_its_trajectory_holds():
+    both = np.array([[1, 2, 3], [4, 5, 6]], dtype=np.float32)
+    for found, expected in (
+        (channels.along(both, 0.7), both),
+        (channels.along(both[0], 0.7), [[1, 2, 3], [0.7] * 3]),
+        (channels.along(both[0], [0.05, 0.8]), [[1, 2, 3], [0.2] * 3]),
+    ):
+        np.testing.assert_allclose(found, expected)
+        assert found[0].dtype == found[1].dtype == np.float64
+
+
+@pytest.mark.parametrize("beta", [np.ones((4, 3)), np.arange(24.0).reshape(4, 2, 3)])
+def test_channels_are_split_and_joined(beta):
+    parts = channels.split(beta)
+    assert parts.shape == (beta.ndim - 1, 4, 3)
+    np.testing.assert_array_equal(channels.join(list(parts)), beta)

@@ -34,6 +34,8 @@ FIGURES = (
     "b1",
 )
 
+WITH_TRAJECTORIES = "overview", "trajectories", "latent_space", "optimum", "05", "06", "08"
+
 
 def draw(name: str, arguments: list[str], *outputs: Path) -> None:
     script = importlib.import_module(f"figure_{name}")
@@ -75,6 +77,24 @@ def test_latent_spaces_of_other_dimensions(tmp_path, latents):
     for name in ("latent_space", "surrogate", "overview"):
         draw(name, arguments[name], tmp_path / f"{name}.png")
         assert (tmp_path / f"{name}.png").exists()
+
+
+@pytest.mark.parametrize("name", WITH_TRAJECTORIES)
+def test_beta_d_has_panels_of_its_own(tmp_path, drawn, name):
+    """Ten times beta_c here: every line of a panel named beta_d, and of no other, is that high."""
+    for count in (1, 2):
+        arguments = make(tmp_path / str(count), Case(channels=count))
+        draw(name, arguments[name], Path("unwritten"))
+        panels_of = {
+            symbol: [ax for ax in drawn[-1].axes if ax.get_ylabel() == symbol]
+            for symbol in plots.CHANNELS
+        }
+        assert len(panels_of[plots.BETA]) > 0
+        assert len(panels_of[plots.CHANNELS[1]]) == (count - 1) * len(panels_of[plots.BETA])
+        for symbol, scale in zip(plots.CHANNELS, (1, 10), strict=True):
+            lines = [line.get_ydata() for ax in panels_of[symbol] for line in ax.get_lines()]
+            assert all(0.1 * scale <= line.min() and line.max() <= 2 * scale for line in lines)
+            assert bool(lines) == (scale == 1 or count == 2)
 
 
 def test_the_optimum_does_without_a_constant(study, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from conftest import ROOT
 
-from zbo import command, config, storage
+from zbo import command, config, evaluation, jrvae, storage, training
 from zbo.errors import InputError
 
 SCRIPTS = sorted(path.stem for path in (ROOT / "scripts").glob("*.py"))
@@ -84,6 +84,31 @@ def test_fixed_seeds_are_the_same_for_every_trial(prepared):
     first = evaluate(prepared, 0, "design-0", study)
     other = evaluate(prepared, 0, "003-1", study)
     assert first["objective"] == other["objective"]
+
+
+def test_the_second_channel_is_followed_as_beta_d(prepared):
+    """The same training by hand, with that beta_d; another beta_d trains another model."""
+    beta = np.array([[[1, 0.5, 0.1], d] for d in ([0.1, 2, 5], [2, 2, 2])], dtype=np.float32)
+    storage.write(prepared / "candidates.h5", {"beta": beta}, kind="candidates")
+    settings = config.load("test", "trajectories.beta_d=[0.05,8]")
+    trial = evaluate(prepared, 0, settings=json.dumps(settings))
+    np.testing.assert_array_equal(trial["beta_c"], beta[0, 0])
+    np.testing.assert_array_equal(trial["beta_d"], beta[0, 1])
+    images = storage.read(prepared / "images.h5", kind="images")["images"][:20]
+    (seed,) = trial["seeds"].tolist()
+    model = jrvae.build(evaluation.model_settings(settings["model"], (8, 8)), seed)
+    schedule = training.TrainingSettings(**settings["training"])
+    history = training.train(model, images, beta[0, 0], beta[0, 1], schedule, seed)
+    np.testing.assert_array_equal(trial["loss"][0], history.loss)
+    other = evaluate(prepared, 1, settings=json.dumps(settings))
+    assert (other["loss"] != trial["loss"]).all()
+
+
+def test_a_constant_takes_the_middle_of_beta_ds_bounds(prepared):
+    searched = train(prepared, "beta-0.5", "trajectories.beta_d=[0.05,0.8]")
+    stated = train(prepared, "beta-0.5", "trajectories.beta_d=0.2")
+    assert searched["beta_d"] == pytest.approx(0.2)
+    np.testing.assert_allclose(searched["loss"], stated["loss"], rtol=1e-6)
 
 
 def test_a_trajectory_that_is_not_there_is_named(prepared):

@@ -139,3 +139,43 @@ def test_no_feasible_point_says_what_to_do(trained, tmp_path, monkeypatch):
         trajectory_vae.search_space(model, encoded, 5, "constraints:never", 0.0)
     with pytest.raises(InputError, match="expected one bool a trajectory"):
         trajectory_vae.search_space(model, encoded, 5, "constraints:wrong", 0.0)
+
+
+BOTH = (BOUNDS, (0.05, 0.8))
+
+
+def test_each_channel_is_scaled_by_its_own_bounds_and_back():
+    model = trajectory_vae.TrajectoryVAE(7, BOTH, SETTINGS)
+    low, high = (np.repeat([[of[end] for of in BOTH]], 7, 0).T[None] for end in (0, 1))
+    assert model._scaled(low).tolist() == [[0] * 14]
+    torch.testing.assert_close(model._scaled(high), torch.ones(1, 14))
+    beta, _ = families.sample(["segments"], 5, 7, BOTH, seed=0)
+    model.decoder = torch.nn.Identity()
+    np.testing.assert_allclose(model.decode(model._scaled(beta)), beta, rtol=1e-5)
+
+
+def test_one_latent_space_holds_both_channels_and_comes_back_from_a_file():
+    """Two levels in two latents: each is found again, though their bounds lie 25 times apart."""
+    beta, _ = families.sample(["constant"], 300, 10, BOTH, seed=0)
+    model, _ = trajectory_vae.train(beta, BOTH, SETTINGS, seed=0)
+    z = model.encode(beta)
+    decoded = model.decode(z)
+    assert decoded.shape == beta.shape
+    for channel in range(2):
+        assert np.corrcoef(*(b[:, channel].mean(1) for b in (beta, decoded)))[0, 1] > 0.9
+    weights = {name: w.numpy() for name, w in model.state_dict().items()}
+    again = trajectory_vae.restore(weights, BOTH, SETTINGS)
+    np.testing.assert_array_equal(again.decode(z), decoded)
+
+
+def test_the_constraint_has_to_hold_for_each_channel_with_its_bounds():
+    torch.manual_seed(0)
+    model = trajectory_vae.TrajectoryVAE(6, BOTH, SETTINGS)
+    with torch.no_grad():
+        model.decoder[-1].bias.add_(0.2)
+    encoded = np.random.default_rng(0).normal(size=(30, 2)).astype(np.float32) * 5
+    z, beta, feasible = trajectory_vae.search_space(model, encoded, 15, "bounds", 0.05)
+    assert beta.shape == (len(z), 2, 6)
+    held = [trajectory_vae.within_bounds(beta[:, k], BOTH[k], 0.05) for k in range(2)]
+    np.testing.assert_array_equal(feasible, held[0] & held[1])
+    assert 0 < feasible.sum() < min(of.sum() for of in held)  # each forbids something

@@ -103,6 +103,28 @@ def test_from_images_to_figures(finished):
     assert len(list((results / "figures").glob("*.pdf"))) >= 7
 
 
+def test_beta_d_searched_as_well_from_trajectories_to_figures(snakemake, checkout):
+    figures = [f"results/test/figures/{name}.pdf" for name in ("trajectories", "latent_space")]
+    snakemake(
+        *(*figures, "results/test/figures/optimum.pdf", "results/test/scores.csv"),
+        change="trajectories.beta_d=[0.05,0.8] search.iterations=1 compare.seeds=1",
+    )
+    results = checkout / "results/test"
+    sampled = storage.read(results / "trajectories.h5", kind="trajectories")["beta"]
+    assert sampled.shape == (200, 2, 4)
+    optimum = storage.read(results / "optimum.h5", kind="candidates")["beta"]
+    assert optimum.shape == (1, 2, 4)
+    model = storage.read(results / "models/optimum-0.h5", kind="model")
+    np.testing.assert_array_equal([model["beta_c"], model["beta_d"]], optimum[0])
+    constant = storage.read(results / "models/beta-1-0.h5", kind="model")["beta_d"]
+    np.testing.assert_allclose(constant, 0.2)
+    trials = [storage.read(path, kind="trial") for path in results.glob("trials/[d0]*.h5")]
+    assert len(trials) == 3 + 2
+    assert len({tuple(trial["beta_d"]) for trial in trials}) == len(trials)
+    with open(results / "scores.csv") as file:
+        assert all(row["status"] == "done" for row in csv.DictReader(file))
+
+
 def test_the_report_tells_of_the_study(finished):
     page = (finished / "results/report.html").read_text()
     assert page.count("<figcaption>") == page.count("data:image/png;base64,") == 9

@@ -30,7 +30,7 @@ class Study:
     Args:
         scores: Model to score to the values of its seeds, shape (seeds,), NaN where there is none;
             seed i is the same for every model.
-        optimum: The recommended trajectory, shape (N,).
+        optimum: The recommended trajectory, of β_c, shape (N,).
         bounds: Of the trajectories searched.
         trials: Evaluations of the search.
         stopped: Whether it stopped before its budget was spent.

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import yaml
 
+from zbo import channels
 from zbo.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2] / "config"
@@ -119,11 +120,18 @@ def check(settings: dict[str, Any], source: str, root: Path = ROOT) -> dict[str,
         raise InputError(f"{source}: {_explain(errors[0])}")
     if key := _not_finite(settings):
         raise InputError(f"{source}: {key}: has to be a finite number")
-    low, high = settings["trajectories"]["bounds"]
-    if low >= high:
+    beta_d = settings["trajectories"]["beta_d"]
+    searched = channels.each(channels.bounds(settings["trajectories"]))
+    for key, (low, high) in zip(("bounds", "beta_d"), searched, strict=False):
+        if low >= high:
+            raise InputError(
+                f"{source}: trajectories.{key}: [{low:g}, {high:g}] are the wrong way round or "
+                "equal; give the smaller first"
+            )
+    if channels.has_bounds(beta_d) and settings["model"]["classes"] < 2:
         raise InputError(
-            f"{source}: trajectories.bounds: [{low:g}, {high:g}] are the wrong way round or equal; "
-            "give the smaller first"
+            f"{source}: trajectories.beta_d: {settings['model']['classes']} classes have no "
+            "discrete KL term to search for; give a number"
         )
     if settings["objective"]["window"] % 2 == 0:
         raise InputError(f"{source}: objective.window: {settings['objective']['window']} is even")

@@ -5,6 +5,9 @@ your own under a name, or name it in the study file by import path (`my_module:m
 The paper uses linear cooldown and random segments (MNIST) and periodic (nanoparticles); parameter
 ranges are those of the authors' scripts, as shares of the bounds and of the cycles, each parameter
 drawn by itself where the scripts sweep all four of the cooldown together.
+
+Where β_d is searched as well, a family is called once more with β_d's bounds: it always samples one
+of the two, and need not know which.
 """
 
 import hashlib
@@ -16,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from zbo import channels
+from zbo.channels import Bounds, Range
 from zbo.errors import InputError
 
-Bounds = tuple[float, float]
-Family = Callable[[int, int, Bounds, np.random.Generator], np.ndarray]
+Family = Callable[[int, int, Range, np.random.Generator], np.ndarray]
 
 FAMILIES: dict[str, Family] = {}
 
@@ -79,42 +83,57 @@ def sample(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sample trajectories from several families (Biswas et al. 2023, table 1, step 1).
 
+    Those of β_d come from the same families, dealt out at random: any family of β_c meets any of
+    β_d. With `constant` among them, what a search of β_c alone can find is sampled, too.
+
     Args:
         names: Families, registered names or import paths.
         per_family: Trajectories a family.
         cycles: N, values a trajectory.
-        bounds: Smallest and largest β, dimensionless.
+        bounds: Smallest and largest β, dimensionless; of β_c and of β_d where both are searched.
         seed: Of the study; each family draws from its own stream.
 
     Returns:
-        β, shape (len(names) * per_family, N), float32, and the index into `names` of each, int64.
+        β, shape (s, N) or (s, 2, N), s = len(names) * per_family, float32; and the index into
+        `names` of the family of each β_c, shape (s,), int64.
 
     Raises:
         InputError: If a family is unknown, or gives another shape or values that are not finite.
     """
-    parts = []
-    for index, name in enumerate(names):
-        family = FAMILIES.get(name)
-        if family is None:
-            if ":" not in name:
-                known = ", ".join(FAMILIES)
-                raise InputError(
-                    f"trajectories.families: there is no family '{name}'; choose from {known}, "
-                    "or give module:function"
-                )
-            family = by_path(name, "trajectories.families")
-        generator = np.random.default_rng([seed, index])
-        beta = np.asarray(family(per_family, cycles, bounds, generator), dtype=np.float32)
-        if beta.shape != (per_family, cycles) or not np.isfinite(beta).all():
+    samples = [
+        np.concatenate(
+            [_draw(name, per_family, cycles, of, [seed, i, k]) for i, name in enumerate(names)]
+        )
+        for k, of in enumerate(channels.each(bounds))
+    ]
+    dealing = np.random.default_rng([seed, len(names)])  # a stream that is no family's
+    samples[1:] = [dealing.permutation(beta_d) for beta_d in samples[1:]]
+    return channels.join(samples), np.repeat(np.arange(len(names)), per_family)
+
+
+def _draw(name: str, samples: int, cycles: int, bounds: Range, seed: list[int]) -> np.ndarray:
+    """Draw one channel's trajectories, shape (samples, N), from one family."""
+    family = FAMILIES.get(name)
+    if family is None:
+        if ":" not in name:
+            known = ", ".join(FAMILIES)
             raise InputError(
-                f"trajectories.families: '{name}' gave shape {beta.shape}, "
-                f"{np.isfinite(beta).mean():.0%} of it finite; expected {(per_family, cycles)}, all"
+                f"trajectories.families: there is no family '{name}'; choose from {known}, "
+                "or give module:function"
             )
-        parts.append(beta)
-    return np.concatenate(parts), np.repeat(np.arange(len(names)), per_family)
+        family = by_path(name, "trajectories.families")
+    beta = np.asarray(
+        family(samples, cycles, bounds, np.random.default_rng(seed)), dtype=np.float32
+    )
+    if beta.shape != (samples, cycles) or not np.isfinite(beta).all():
+        raise InputError(
+            f"trajectories.families: '{name}' gave shape {beta.shape}, "
+            f"{np.isfinite(beta).mean():.0%} of it finite; expected {(samples, cycles)}, all"
+        )
+    return beta
 
 
-def rescale(beta: np.ndarray, bounds: Bounds) -> np.ndarray:
+def rescale(beta: np.ndarray, bounds: Range) -> np.ndarray:
     """Scale each trajectory so that its smallest and largest values are the bounds."""
     low, high = beta.min(1, keepdims=True), beta.max(1, keepdims=True)
     return bounds[0] + (beta - low) / (high - low) * (bounds[1] - bounds[0])
@@ -124,23 +143,28 @@ def transfer(beta: np.ndarray, of: Bounds, cycles: int, bounds: Bounds) -> np.nd
     """Stretch trajectories of one problem to the cycles and bounds of another (figure B2).
 
     Args:
-        beta: KL scale factors, shape (s, n), dimensionless.
+        beta: KL scale factors, shape (s, n) or (s, 2, n), dimensionless.
         of: Bounds they were searched in.
         cycles: N of the other problem.
         bounds: Its bounds; what lies a share of the range above `of[0]` comes to lie that share
             of the other range above `bounds[0]`.
 
     Returns:
-        Shape (s, N); the first and last cycles correspond, those between are interpolated.
+        Shape (s, N), or (s, 2, N) where both problems search β_d; the first and last cycles
+        correspond, those between are interpolated.
     """
-    at = np.linspace(0, beta.shape[1] - 1, cycles)
-    resampled = np.stack([np.interp(at, np.arange(beta.shape[1]), one) for one in beta])
-    share = (resampled - of[0]) / (of[1] - of[0])
-    return bounds[0] + share * (bounds[1] - bounds[0])
+    parts = []
+    at = np.linspace(0, beta.shape[-1] - 1, cycles)
+    ranges = zip(channels.split(beta), channels.each(of), channels.each(bounds), strict=False)
+    for values, old, new in ranges:
+        resampled = np.stack([np.interp(at, np.arange(values.shape[1]), one) for one in values])
+        share = (resampled - old[0]) / (old[1] - old[0])
+        parts.append(new[0] + share * (new[1] - new[0]))
+    return channels.join(parts)
 
 
 @register
-def linear_cooldown(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator):
+def linear_cooldown(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
     """Hold a high β, cool it linearly to a low one, stay there (figure 5(a)).
 
     Start in 60..100 %, stop in 2..10 % of the upper bound (not below the lower), held for up to a
@@ -156,7 +180,7 @@ def linear_cooldown(samples: int, cycles: int, bounds: Bounds, rng: np.random.Ge
 
 
 @register
-def segments(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator):
+def segments(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
     """Join random values by straight lines over two random knots, with noise (figure 5(a)).
 
     Values uniform in the bounds, knots uniform over the training, noise with a standard deviation
@@ -172,7 +196,7 @@ def segments(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator
 
 
 @register
-def periodic(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator):
+def periodic(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
     """Oscillate: A exp(αx) cos(ωx) + Bx on x in 0..2, each rescaled to the bounds (figure 8(a)).
 
     A lognormal(1, 1), α in -2..2, ω in 8..14, B in -1..1.
@@ -187,13 +211,15 @@ def periodic(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator
 
 
 @register
-def constant(samples: int, cycles: int, bounds: Bounds, rng: np.random.Generator):
+def constant(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
     """Keep one β throughout, uniform in the bounds: what a search over trajectories has to beat."""
     return np.repeat(rng.uniform(*bounds, (samples, 1)), cycles, axis=1)
 
 
 def constants(bounds: Bounds, cycles: int, count: int) -> np.ndarray:
-    """Lay out constant trajectories evenly in the logarithm of β.
+    """Lay out constant trajectories evenly in the logarithm of β_c.
+
+    Where β_d is searched, it stays in the geometric middle of its bounds (`channels.constant`).
 
     Args:
         bounds: Smallest and largest β.
@@ -201,6 +227,10 @@ def constants(bounds: Bounds, cycles: int, count: int) -> np.ndarray:
         count: How many.
 
     Returns:
-        Shape (count, cycles), float32.
+        Shape (count, N) or (count, 2, N), float32.
     """
-    return np.repeat(np.geomspace(*bounds, count)[:, None], cycles, axis=1).astype(np.float32)
+    beta_c, *rest = channels.each(bounds)
+    values = [np.geomspace(*beta_c, count), *(np.full(count, channels.constant(r)) for r in rest)]
+    return channels.join(
+        [np.repeat(of[:, None], cycles, axis=1).astype(np.float32) for of in values]
+    )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from zbo import evaluation, jrvae, objective, scores, training
+from zbo import channels, evaluation, jrvae, objective, scores, training
 from zbo.objective import ObjectiveSettings, entropy
 
 WHOLE_MODELS = ("manifolds", "probabilities", "z_mean", "z_sd")  # too large for the table
@@ -67,7 +67,7 @@ def measure(
     Args:
         settings: Sections trajectories, model, training, objective of a study.
         images: Content of images.h5; the search sees its subset, labels judge on all.
-        beta: β_c at each cycle, shape (N,).
+        beta: Scale factors at each cycle, shape (N,) or (2, N).
         seed: Of weights, order and noise.
         when: Cycles after which to look, the last of them N.
 
@@ -80,10 +80,9 @@ def measure(
     seen = images["images"][images["subset"]]
     scoring = ObjectiveSettings(**settings["objective"])
     network = jrvae.build(evaluation.model_settings(settings["model"], seen.shape[1:]), seed)
-    beta = beta.astype(np.float64)
-    beta_d = np.full_like(beta, settings["trajectories"]["beta_d"])
+    beta_c, beta_d = channels.along(beta, settings["trajectories"]["beta_d"])
     schedule = training.TrainingSettings(**settings["training"])
-    trained = training.Training(network, seen, beta, beta_d, schedule, seed)
+    trained = training.Training(network, seen, beta_c, beta_d, schedule, seed)
     looks: list[Look] = []
     for cycle in when:
         with training.surroundings([trained]):

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
-from zbo import plots, spread, storage
+from zbo import channels, plots, spread, storage
 from zbo.errors import InputError
 from zbo.storage import DONE
 
@@ -26,7 +26,7 @@ class Search:
         z: Feasible latent points, shape (m, d).
         grid: All latent points, shape (g, d).
         feasible: Which of them are, shape (g,), bool.
-        beta: Trajectories of the feasible points, shape (m, N).
+        beta: Trajectories of the feasible points, shape (m, N) or (m, 2, N).
         initial: Trials of the starting design.
         last: The last iteration's datasets.
     """
@@ -84,11 +84,11 @@ def maps(figure: Figure, axes: Sequence[Axes], search: Search) -> None:
 
 def families(ax: Axes, sampled: dict[str, np.ndarray], shown: int = 3) -> None:
     """Draw a few sampled trajectories of each family in one panel (figures 5(a), 8(a))."""
-    for number, name in enumerate(sampled["names"]):
+    drawn = []
+    for number in range(len(sampled["names"])):
         beta = sampled["beta"][sampled["family"] == number][:shown]
-        look = {"color": plots.colour_of(number), "lw": 0.9, "alpha": 0.9}
-        plots.trajectories(ax, beta, label=[plots.readable(name), *[""] * (len(beta) - 1)], **look)
-    trajectory_axes(ax)
+        drawn.append((beta, {"color": plots.colour_of(number), "lw": 0.9, "alpha": 0.9}))
+    trajectories(ax, drawn)
 
 
 def name_points(ax: Axes, points: np.ndarray, letters: str) -> None:
@@ -115,35 +115,59 @@ def decoded(figure: Figure, cells: Sequence[SubplotSpec], beta: np.ndarray) -> l
     Args:
         figure: To draw on.
         cells: A column of its grid, from the top, one a trajectory.
-        beta: The trajectories, shape (len(cells), N).
+        beta: The trajectories, shape (len(cells), N), or (len(cells), 2, N): β_d beside β_c.
 
     Returns:
-        A panel a trajectory, sharing their axes.
+        A panel a trajectory, β_c's, sharing their axes.
     """
-    axes: list[Axes] = []
-    for cell, line in zip(cells, beta, strict=True):
-        shared = {"sharex": axes[0], "sharey": axes[0]} if axes else {}
-        ax = figure.add_subplot(cell, **shared)
-        plots.trajectories(ax, line[None], color="black")
-        ax.set_ylabel(plots.BETA)
-        ax.tick_params(labelbottom=len(axes) == len(cells) - 1)
-        axes.append(ax)
-    axes[0].set_ylim(bottom=0)
-    axes[-1].set_xlabel("training cycle")
-    return axes
+    rows: list[list[Axes]] = []
+    for cell, one in zip(cells, beta, strict=True):
+        split = channels.split(one[None])
+        axes = _divided(figure.add_subplot(cell), len(split), beside=True)
+        for k, (ax, line) in enumerate(zip(axes, split, strict=True)):
+            if rows:
+                ax.sharex(rows[0][k])
+                ax.sharey(rows[0][k])
+            plots.trajectories(ax, line, color="black")
+            ax.set_ylabel(plots.CHANNELS[k])
+            ax.tick_params(labelbottom=len(rows) == len(cells) - 1)
+        rows.append(axes)
+    for first, last in zip(rows[0], rows[-1], strict=True):
+        first.set_ylim(bottom=0)
+        last.set_xlabel("training cycle")
+    return [axes[0] for axes in rows]
 
 
 def optimum(ax: Axes, beta: np.ndarray) -> None:
-    """Draw the trajectory a search recommends, shape (1, N) (figures 6(c), 8(e))."""
-    plots.trajectories(ax, beta, color=plots.RECOMMENDED, lw=2)
-    trajectory_axes(ax)
-    ax.set_ylim(bottom=0)
+    """Draw the trajectory a search recommends, shape (1, N) or (1, 2, N) (figures 6(c), 8(e))."""
+    trajectories(ax, [(beta, {"color": plots.RECOMMENDED, "lw": 2})])
 
 
-def trajectory_axes(ax: Axes) -> None:
-    """Name the axes of a trajectory."""
-    ax.set_xlabel("training cycle")
-    ax.set_ylabel(plots.BETA)
+def trajectories(ax: Axes, drawn: Sequence[tuple[np.ndarray, dict]]) -> None:
+    """Draw trajectories in one panel; where they hold β_d, too, in two, β_d's below.
+
+    Args:
+        ax: Where; of two it becomes the upper one.
+        drawn: Trajectories, shape (s, N) or (s, 2, N) each, and the looks of their lines.
+    """
+    split = [(channels.split(beta), look) for beta, look in drawn]
+    axes = _divided(ax, len(split[0][0]))
+    for k, panel in enumerate(axes):
+        for values, look in split:
+            plots.trajectories(panel, values[k], **look)
+        panel.set_ylabel(plots.CHANNELS[k])
+        panel.set_ylim(bottom=0)
+        panel.tick_params(labelbottom=panel is axes[-1])
+    axes[-1].set_xlabel("training cycle")
+
+
+def _divided(ax: Axes, count: int, beside: bool = False) -> list[Axes]:
+    """Make so many panels of one, below or beside each other; it becomes the first of them."""
+    if count == 1:
+        return [ax]
+    cells = ax.get_subplotspec().subgridspec(*((1, count) if beside else (count, 1)))
+    ax.set_subplotspec(cells[0])
+    return [ax, *(ax.figure.add_subplot(cells[k]) for k in range(1, count))]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ GREY = "0.55"
 INFEASIBLE = "0.85"
 COLUMN, PAGE = 3.3, 7.0  # widths of one column and of two, inches
 BETA = r"$\beta_c$"
+CHANNELS = BETA, r"$\beta_d$"  # of a trajectory
 MODELS = {
     "vanilla": "vanilla VAE",
     "vae": "VAE, study's settings",
@@ -141,7 +142,7 @@ def trajectories(ax: Axes, beta: np.ndarray, title: str = "", **line) -> None:
 
     Args:
         ax: Where.
-        beta: KL scale factors, shape (s, N), dimensionless.
+        beta: KL scale factors of one channel, shape (s, N), dimensionless.
         title: Over the panel.
         **line: Looks of the lines.
     """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zbo import storage
+from zbo import channels, storage
 from zbo.families import Bounds
 from zbo.searches import Arena
 
@@ -23,7 +23,7 @@ class Ground:
 
     Attributes:
         z: Latent points of the trajectories, shape (t, d).
-        beta: The trajectories, shape (t, N).
+        beta: The trajectories, shape (t, N) or (t, 2, N).
         constant: Which are constants, bool, shape (t,); the others are spread over the space.
         repeats: Trainings of each trajectory, shape (t,).
         bounds: Smallest and largest β.
@@ -73,7 +73,7 @@ def load(path: str) -> Ground:
         beta=table["beta"],
         constant=table["constant"].astype(bool),
         repeats=repeats,
-        bounds=tuple(made["bounds"]),
+        bounds=channels.bounds(made),
         unit_beta=float(table["unit_beta"]),
         families=tuple(made["families"]),
         cycles=table["cycles"],
@@ -142,7 +142,12 @@ class Replay(Arena):
 
     def nearest(self, beta: np.ndarray) -> int:
         """The trajectory in the table nearest to one, root mean square in log β."""
-        return int(np.square(self._log_beta - np.log(beta)).sum(1).argmin())
+        return int(
+            np.square(self._log_beta - np.log(beta))
+            .reshape(len(self._log_beta), -1)
+            .sum(1)
+            .argmin()
+        )
 
     def judge(self, measure: np.ndarray, beta: np.ndarray) -> float:
         """Mean over the seeds that the search did not see."""

@@ -3,9 +3,11 @@
 A plain VAE: fully connected, tanh, Gaussian decoder. Trajectories enter it scaled to [0, 1] by the
 study's bounds, so that `decoder_sigma` means the same share of the range in every study; its output
 is linear, so a decoded trajectory can leave the bounds and the feasibility check has a meaning.
+Where β_d is searched as well, a trajectory is 2 N values, those of β_d scaled by its own bounds.
 """
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,16 +17,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from zbo import perceptron
+from zbo import channels, perceptron
 from zbo.adam import Adam
+from zbo.channels import Bounds, Range
 from zbo.errors import InputError
-from zbo.families import Bounds, by_path
+from zbo.families import by_path
 
 log = logging.getLogger(__name__)
 
 NETS = "encoder", "decoder"
 
-Constraint = Callable[[np.ndarray, Bounds, float], np.ndarray]
+Constraint = Callable[[np.ndarray, Range, float], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,12 @@ def settings_of(study: dict[str, Any]) -> TrajectoryVAESettings:
 
 
 class TrajectoryVAE(nn.Module):
-    """Compress trajectories of N values into a few latents and back.
+    """Compress trajectories, (N,) or (2, N), into a few latents and back.
 
     Args:
-        length: N, values a trajectory.
-        bounds: Smallest and largest β, scaled to 0 and 1.
+        length: N, cycles.
+        bounds: Smallest and largest β, scaled to 0 and 1; of β_c and of β_d where both are
+            searched.
         settings: Widths and latent dimensions.
     """
 
@@ -58,11 +62,15 @@ class TrajectoryVAE(nn.Module):
         super().__init__()
         widths = list(settings.hidden_dim)
         self.bounds = bounds
-        self.encoder = _layers([length, *widths, 2 * settings.latent_dim])
-        self.decoder = _layers([settings.latent_dim, *widths[::-1], length])
+        self.shape = *np.shape(bounds)[:-1], length
+        low, high = channels.ends(bounds)
+        self.low, self.range = (torch.as_tensor(x, dtype=torch.float32) for x in (low, high - low))
+        values = math.prod(self.shape)
+        self.encoder = _layers([values, *widths, 2 * settings.latent_dim])
+        self.decoder = _layers([settings.latent_dim, *widths[::-1], values])
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Encode trajectories scaled to [0, 1] into mean and standard deviation, each (m, d)."""
+        """Encode scaled trajectories, all values in a row, into mean and sd, each (m, d)."""
         mean, spread = self.encoder(x).chunk(2, dim=-1)
         return mean, softplus(spread)
 
@@ -71,7 +79,7 @@ class TrajectoryVAE(nn.Module):
         """Turn trajectories into latent points (table 1, step 3).
 
         Args:
-            beta: KL scale factors, shape (m, N), dimensionless.
+            beta: KL scale factors, shape (m, N) or (m, 2, N), dimensionless.
 
         Returns:
             Latent means, shape (m, d), float32.
@@ -86,15 +94,15 @@ class TrajectoryVAE(nn.Module):
             z: Latent points, shape (m, d), dimensionless.
 
         Returns:
-            KL scale factors, shape (m, N), float32.
+            KL scale factors, shape (m, N) or (m, 2, N), float32.
         """
-        low, high = self.bounds
         chunks = torch.as_tensor(z, dtype=torch.float32).split(4096)
-        return torch.cat([low + (high - low) * self.decoder(c) for c in chunks]).numpy()
+        scaled = torch.cat([self.decoder(c) for c in chunks]).view(-1, *self.shape)
+        return (self.low + self.range * scaled).numpy()
 
     def _scaled(self, beta: np.ndarray) -> Tensor:
-        low, high = self.bounds
-        return (torch.as_tensor(beta, dtype=torch.float32) - low) / (high - low)
+        beta = torch.as_tensor(beta, dtype=torch.float32)
+        return ((beta - self.low) / self.range).flatten(1)
 
 
 def train(
@@ -107,7 +115,7 @@ def train(
     """Train the VAE on sampled trajectories (table 1, step 2), with the analytic KL term.
 
     Args:
-        beta: Trajectories, shape (s, N).
+        beta: Trajectories, shape (s, N) or (s, 2, N).
         bounds: Smallest and largest β.
         settings: Widths, decoder's σ, learning rate, cycles, batch size.
         seed: Of weights, order and noise.
@@ -118,7 +126,7 @@ def train(
     """
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        model = TrajectoryVAE(beta.shape[1], bounds, settings)
+        model = TrajectoryVAE(beta.shape[-1], bounds, settings)
         x = model._scaled(beta)
         weights = perceptron.Flat(model)
         gradient = weights.zeros()
@@ -167,7 +175,8 @@ def restore(
     weights: dict[str, np.ndarray], bounds: Bounds, settings: TrajectoryVAESettings
 ) -> TrajectoryVAE:
     """Build the VAE from the weights of a trained one (names as in its state dict)."""
-    model = TrajectoryVAE(weights["encoder.0.weight"].shape[1], bounds, settings)
+    length = weights["encoder.0.weight"].shape[1] // len(channels.each(bounds))
+    model = TrajectoryVAE(length, bounds, settings)
     model.load_state_dict({name: torch.as_tensor(w) for name, w in weights.items()})
     return model
 
@@ -178,6 +187,8 @@ def search_space(
     """Lay points over the encoded trajectories' bounding box and drop the infeasible (step 4).
 
     In one or two dimensions a regular grid; in more, as many Sobol points as a plane's grid has.
+    Where β_d is searched as well, the constraint is asked about β_c and about β_d, each with its
+    own bounds; a point is feasible where it holds for both.
 
     Args:
         model: The trained VAE.
@@ -187,7 +198,7 @@ def search_space(
         tolerance: Overshoot allowed by "bounds", as a share of their range.
 
     Returns:
-        Points (m, d), their trajectories (m, N), and which are feasible (m,), bool.
+        Points (m, d), their trajectories (m, N) or (m, 2, N), and which are feasible (m,), bool.
 
     Raises:
         InputError: If no point is feasible.
@@ -203,12 +214,15 @@ def search_space(
     z = z.astype(np.float32)
     beta = model.decode(z)
     check = CONSTRAINTS.get(constraint) or by_path(constraint, "space.constraint")
-    feasible = np.asarray(check(beta, model.bounds, tolerance))
-    if feasible.shape != (len(z),) or feasible.dtype != bool:
-        raise InputError(
-            f"space.constraint: '{constraint}' gave {feasible.dtype} of shape {feasible.shape}; "
-            f"expected one bool a trajectory, shape {(len(z),)}"
-        )
+    feasible = np.ones(len(z), dtype=bool)
+    for values, bounds in zip(channels.split(beta), channels.each(model.bounds), strict=True):
+        holds = np.asarray(check(values, bounds, tolerance))
+        if holds.shape != (len(z),) or holds.dtype != bool:
+            raise InputError(
+                f"space.constraint: '{constraint}' gave {holds.dtype} of shape {holds.shape}; "
+                f"expected one bool a trajectory, shape {(len(z),)}"
+            )
+        feasible &= holds
     if not feasible.any():
         raise InputError(
             f"space.constraint: '{constraint}' holds for none of the {len(z)} latent points; "
@@ -218,7 +232,7 @@ def search_space(
     return z, beta, feasible
 
 
-def within_bounds(beta: np.ndarray, bounds: Bounds, tolerance: float) -> np.ndarray:
+def within_bounds(beta: np.ndarray, bounds: Range, tolerance: float) -> np.ndarray:
     """Tell which trajectories stay in the bounds, widened by a share of their range, and above 0.
 
     Args:
@@ -234,7 +248,7 @@ def within_bounds(beta: np.ndarray, bounds: Bounds, tolerance: float) -> np.ndar
     return (low > 0) & (low >= bounds[0] - slack) & (high <= bounds[1] + slack)
 
 
-def positive(beta: np.ndarray, bounds: Bounds, tolerance: float) -> np.ndarray:
+def positive(beta: np.ndarray, bounds: Range, tolerance: float) -> np.ndarray:
     """Tell which trajectories stay above 0 (table 1, step 4); bool, shape (m,)."""
     return beta.min(1) > 0
 
