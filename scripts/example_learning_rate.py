@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def schedules(epochs: int) -> tuple[np.ndarray, np.ndarray]:
     """Compress sampled schedules: latent points (m, 2), what they decode to (m, epochs)."""
-    sampled, _ = families.sample(FAMILIES, 500, epochs, BOUNDS, seed=0)
+    sampled, _ = families.sample(FAMILIES, 1000, epochs, BOUNDS, seed=0)
     settings = trajectory_vae.TrajectoryVAESettings(learning_rate=1e-3, cycles=200)
     model, _ = trajectory_vae.train(sampled, BOUNDS, settings, seed=0)
     z, decades, feasible = trajectory_vae.search_space(
