@@ -46,9 +46,7 @@ def _row(path: str) -> dict:
 def _lotteries(table: replay.Ground, name: str, budget: int) -> list[dict]:
     measures = table.at()
     values, accuracy = ground.OBJECTIVES[name](measures), measures["accuracy"]
-    constants = np.flatnonzero(table.constant)
-    best = constants[np.nanmean(values[constants], 1).argmax()]
-    unit = constants[np.abs(np.log(table.beta[constants, 0] / table.unit_beta)).argmin()]
+    best, unit = table.best_constant(values), table.constant_nearest(table.unit_beta)
     rows = []
     for search, at in (("lottery, best constant", best), ("lottery, beta 1", unit)):
         drawn = slice(0, min(budget, table.repeats[at]))

@@ -118,12 +118,9 @@ def _replay(
 
 def _search(name: str, table: replay.Ground, values: np.ndarray) -> Search:
     if name == "lottery, beta 1":
-        return searches.lottery(table.unit_beta)
+        return searches.lottery(table.beta[table.constant_nearest(table.unit_beta)])
     if name == "lottery, best constant":
-        # The one whose mean objective is highest: a person who has to find it does not know, so
-        # this rival is a strong one.
-        constants = np.flatnonzero(table.constant)
-        return searches.lottery(table.beta[constants[np.nanmean(values[constants], 1).argmax()], 0])
+        return searches.lottery(table.beta[table.best_constant(values)])
     return COMPARED[name]
 
 

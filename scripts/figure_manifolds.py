@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     prepared = storage.read(args.images, kind="images")
     labels, names = prepared.get("labels"), prepared.get("names")
-    scores = plots.read_scores(args.scores)
+    scores = plots.read_scores(args.scores, ("accuracy", "classes"))
     shown = {
         name: panels.manifold(panels.first_trained(args.models, name), labels, names)
         for name in scores
@@ -28,7 +28,8 @@ def main(argv: list[str] | None = None) -> None:
         axes = figure.subplots(rows, columns, squeeze=False).flat
         for ax, (name, mosaic) in zip(axes, shown.items(), strict=False):
             words = panels.accuracy(scores[name]["accuracy"])
-            mosaic.draw(ax, f"{plots.MODELS.get(name, name)}\n{words}".rstrip())
+            title = plots.called(name, int(scores[name]["classes"][0]))
+            mosaic.draw(ax, f"{title}\n{words}".rstrip())
         for ax in list(figure.axes)[len(shown) :]:
             ax.set_visible(False)
         panels.say_simulated(figure, prepared)

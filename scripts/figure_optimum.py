@@ -1,6 +1,7 @@
 """Show the trajectory the search recommends beside what it is compared with (figure 6(c))."""
 
 import argparse
+import math
 
 import numpy as np
 
@@ -15,15 +16,16 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
 
     found = storage.read(args.optimum, kind="candidates")
+    digits = max(0, -math.floor(math.log10(found["sd"])))  # as many as the uncertainty leaves
     lines = [
         (
             found["beta"],
-            f"recommended: {found['mean']:#.3g} ± {found['sd']:.1g} (estimated)",
+            f"recommended: {found['mean']:.{digits}f} ± {found['sd']:.{digits}f} (estimated)",
             {"color": plots.RECOMMENDED, "lw": 2},
         ),
         (
             found["evaluated/beta"][None],
-            f"best of {found['trials']} trials: {np.nanmax(found['evaluated/objective']):#.3g}",
+            f"best of {found['trials']} trials: {np.nanmax(found['evaluated/objective']):.{digits}f}",
             {"color": "black", "ls": "--"},
         ),
     ]
@@ -31,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
         constant = storage.read(args.best_constant, kind="candidates")
         objective = constant["objective"]
         look = {"color": plots.COLOURS[0], "ls": ":", "lw": 1.6}
-        label = f"best of {len(objective)} constants: {np.nanmax(objective):#.3g}"
+        label = f"best of {len(objective)} constants: {np.nanmax(objective):.{digits}f}"
         lines.append((constant["beta"], label, look))
     with plots.style():
         figure = plots.figure(plots.COLUMN, 1.5 + 1.2 * len(channels.split(found["beta"])))

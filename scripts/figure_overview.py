@@ -2,8 +2,6 @@
 
 import argparse
 
-import numpy as np
-
 from zbo import command, panels, plots, storage
 
 COLUMNS = 6  # of the manifolds: thumbnails
@@ -37,9 +35,8 @@ def main(argv: list[str] | None = None) -> None:
         panels.optimum(axes[2], search.beta[[search.recommended]])
         axes[2].set_title("3  take the optimum")
         if "traversal" in model:
-            images = model["traversal"][0]
-            some = np.linspace(0, images.shape[1] - 1, COLUMNS).round().astype(int)
-            plots.mosaic(axes[3], images[:, some], across="latent 1", down="class")
+            learned = panels.manifold(model, None, None, COLUMNS)
+            plots.mosaic(axes[3], learned.images, across=learned.across, down=learned.down)
         else:
             plots.nothing(axes[3], "its training failed")
         axes[3].set_title("4  train along it")

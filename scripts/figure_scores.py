@@ -12,7 +12,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scores", required=True, help="scores.csv")
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
-    scores = plots.read_scores(args.scores)
+    scores = plots.read_scores(args.scores, (*plots.SCORES, "classes"))
     labelled = any(np.isfinite(of_model["accuracy"]).any() for of_model in scores.values())
     # A loss is weighed by each model's own trajectory: shown only where nothing better is known.
     shown = [name for name in plots.SCORES if name != "loss"] if labelled else ["objective", "loss"]
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
 def _label(name: str, scores: dict[str, np.ndarray]) -> str:
     failed = int(np.isnan(scores["loss"]).sum())
     more = f"\n{failed} of {len(scores['loss'])} failed" if failed else ""
-    return plots.MODELS.get(name, name) + more
+    return plots.called(name, int(scores["classes"][0])) + more
 
 
 if __name__ == "__main__":

@@ -208,7 +208,7 @@ def score_table(path: Path) -> dict[str, Any]:
             spread.in_words(np.array([float(row[name] or "nan") for row in of_model]), form)
             for name, form in ((name, COLUMNS[name][1]) for name in shown)
         ]
-        name = plots.MODELS.get(model, model).replace(plots.BETA, "β_c")
+        name = plots.called(model, int(of_model[0]["classes"])).replace(plots.BETA, "β_c")
         table.append([name, seeds, *cells])
     return {"head": ["model", "seeds", *(COLUMNS[name][0] for name in shown)], "rows": table}
 

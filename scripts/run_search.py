@@ -73,8 +73,8 @@ def main(argv: list[str] | None = None) -> None:
     joint = channels.has_bounds(args.settings["trajectories"]["beta_d"])
     if joint and args.search not in LATENT:
         raise InputError(
-            f"trajectories.beta_d: '{args.search}' searches β_c alone and needs a number here; with "
-            f"bounds only {', '.join(LATENT)} can run (rivals.searches)"
+            f"trajectories.beta_d: '{args.search}' searches β_c alone and needs a number here; "
+            f"with bounds only {', '.join(LATENT)} can run (rivals.searches)"
         )
     begin = time.perf_counter()
     chosen = args.settings["rivals"]

@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="scores.csv")
     args = parser.parse_args(argv)
     images = storage.read(args.images, kind="images")
-    columns = ["model", "replicate", "seed", "status", *scores.LABEL_SCORES, "rotation"]
+    columns = ["model", "classes", "replicate", "seed", "status", *scores.LABEL_SCORES, "rotation"]
     columns += [*objective.PARTS, "loss", "seconds"]
     rows = [_row(path, images, args.settings["model"]["classes"]) for path in args.models]
     with storage.whole(args.output) as beside, open(beside, "w", newline="") as file:
@@ -31,6 +31,7 @@ def _row(path: str, images: dict[str, np.ndarray], classes: int) -> dict:
     name, _, replicate = Path(path).stem.rpartition("-")
     row = {
         "model": name,
+        "classes": 0 if name in ("vanilla", "vae") else classes,
         "replicate": replicate,
         "seed": model["seed"],
         "status": model["status"],
@@ -39,19 +40,20 @@ def _row(path: str, images: dict[str, np.ndarray], classes: int) -> dict:
     if model["status"] != DONE:
         return row
     row["loss"] = f"{model['loss'][-1]:.4f}"
-    if model["probabilities"].shape[1]:  # without classes there is nothing between them to score
-        for column, value in zip(objective.PARTS, model["scores"], strict=True):
+    for column, value in zip(objective.PARTS, model["scores"], strict=True):
+        if np.isfinite(value):  # some are about classes, and not every model has any
             row[column] = f"{value:.4f}"
     if (labels := images.get("labels")) is not None:
-        found = scores.classes_of(model["probabilities"], model["z_mean"], classes, seed=0)
+        mean, sd = (model[z][:, -len(model["traversal"]) :] for z in ("z_mean", "z_sd"))  # no angle
+        clusters = classes or len(np.unique(labels))
+        found = scores.classes_of(model["probabilities"], mean, clusters, seed=0)
         row |= {
             column: round(value, 4)
             for column, value in asdict(scores.label_scores(found, labels)).items()
         }
-        latents = (model[z][:, -len(model["traversal"]) :] for z in ("z_mean", "z_sd"))  # no angle
         # Clusters of latents are no classes with axes of their own.
         own = found if model["probabilities"].shape[1] else np.zeros_like(found)
-        rotation = scores.rotation_share(images["images"], *latents, labels, own)
+        rotation = scores.rotation_share(images["images"], mean, sd, labels, own)
         row["rotation"] = f"{rotation:.4f}"
     return row
 

@@ -163,7 +163,8 @@ def _models(folder: Path, case: Case, n: int, rng: np.random.Generator) -> list[
         for replicate in range(case.seeds):
             names.append(f"models/{model}-{replicate}.h5")
             data = {"status": "failed: the loss is not a number"}
-            row = {"model": model, "replicate": replicate} | data | {"seconds": 12.0}
+            row = {"model": model, "classes": classes, "replicate": replicate}
+            row |= data | {"seconds": 12.0}
             row |= dict.fromkeys(plots.SCORES, "")
             if (model, replicate) != ("beta-1", 0):
                 shape = (max(classes, 1), grid, case.side, case.side)

@@ -57,6 +57,9 @@ def test_a_key_given_twice_is_an_error(tmp_path):
         ("training.learning_rate=1e-3", "training.learning_rate: .* write the number as 0.001"),
         ("model.classes=ten", "model.classes: 'ten' is not of type 'integer'"),
         ("search.acquisition=best", "search.acquisition: 'best' is not one of"),
+        ("model.classes=-1", "model.classes: -1 is less than the minimum of 0"),
+        ("model.classes=0", "objective.name: 'l1' is about classes and model.classes is 0; set"),
+        ("model.classes=0 objective.name=information", "'information' is about classes"),
         ("objective.window=4", "objective.window: 4 is even"),
         ("search.iterations", "set: 'search.iterations' is not key=value"),
         ("description.x=1", "set: 'description.x': description is a value"),
@@ -79,6 +82,11 @@ def test_a_key_given_twice_is_an_error(tmp_path):
 def test_a_mistake_is_named(change, named):
     with pytest.raises(InputError, match=named):
         config.load("digits", change + " search.initial=9")
+
+
+@pytest.mark.parametrize("name", ["elbo", "mine:own"])
+def test_a_model_without_classes_may_have_these_objectives(name):
+    assert config.load("digits", f"model.classes=0 objective.name={name}")["model"]["classes"] == 0
 
 
 def test_a_missing_key_says_what_it_means(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from skimage.metrics import structural_similarity
 
-from zbo import objective
+from zbo import config, objective
 from zbo.errors import InputError
 from zbo.objective import Learned, ObjectiveSettings
 
@@ -114,8 +114,34 @@ def test_objectives_by_name_and_ones_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     own = score(phi, ObjectiveSettings(name="own:brightness"))
     assert own.objective == pytest.approx(float(phi.mean()))
-    with pytest.raises(InputError, match="no objective 'l3'; choose from l1, l1-l2, information"):
+    known = "l1, l1-l2, information, elbo"
+    with pytest.raises(InputError, match=f"no objective 'l3'; choose from {known}, or"):
         score(phi, ObjectiveSettings(name="l3"))
+
+
+def without_classes(name, **terms):
+    codes = np.zeros((6, 3))
+    terms = {"reconstruction": 1.0, "kl_c": 0.0, "kl_d": 0.0} | terms
+    learned = Learned(manifolds(classes=1).numpy(), np.empty((6, 0)), codes, codes, **terms)
+    return objective.score(learned, ObjectiveSettings(name=name))
+
+
+def test_the_evidence_lower_bound_by_hand():
+    """Every term counts once, whatever the trajectory made of them, with classes or without."""
+    terms = {"reconstruction": 10.0, "kl_c": 2.5, "kl_d": 0.25}
+    assert without_classes("elbo", **terms).objective == -12.75
+    codes = np.zeros((6, 3))
+    learned = Learned(manifolds().numpy(), np.full((6, 3), 1 / 3), codes, codes, **terms)
+    found = objective.score(learned, ObjectiveSettings(name="elbo"))
+    assert found.objective == -12.75
+    assert found.l1 == score(manifolds(), SETTINGS).l1  # the parts are told all the same
+
+
+@pytest.mark.parametrize("name", list(objective.OBJECTIVES))
+def test_without_classes_what_is_about_classes_is_unknown(name):
+    found = without_classes(name)
+    assert np.isnan([found.l1, found.l2, found.information]).all()
+    assert np.isnan(found.objective) == (name in config.ABOUT_CLASSES)
 
 
 def test_information_by_hand():

@@ -94,7 +94,7 @@ def test_a_trajectory_not_in_the_table_stands_for_the_nearest_in_log_beta(table)
 def test_a_lottery_keeps_its_luckiest_seed(table):
     one = arena(table, split=False)
     beta = one.ground.beta[61]
-    assert [b.tolist() for b in lottery(beta[0])(one, 10)] == [beta.tolist()] * 10
+    assert [b.tolist() for b in lottery(beta)(one, 10)] == [beta.tolist()] * 10
     assert sorted(one.trained) == [(61, repeat) for repeat in range(10)]
     assert one.values[one.best] == np.nanmax(one.objective[61, :, -1])
 

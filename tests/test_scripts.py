@@ -1,8 +1,10 @@
 """The scripts as commands: help, failed trainings, wrong files, GPUs that are not there."""
 
+import csv
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -77,6 +79,66 @@ def test_replicates_are_averaged_and_their_spread_passed_on(prepared):
     assert trial["variance"] == pytest.approx(scores.var(ddof=1) / 3)
     # The first seed is the one a single replicate has.
     assert evaluate(prepared, 0)["objective"] == scores[0]
+
+
+def test_a_model_without_classes_is_judged_by_its_bound_or_ones_own(prepared, monkeypatch):
+    (prepared / "of_mine.py").write_text(
+        "def reconstruction(learned, settings):\n"
+        "    assert learned.probabilities.shape[1] == 0 and len(learned.manifolds) == 1\n"
+        "    return -learned.reconstruction\n"
+    )
+    monkeypatch.syspath_prepend(prepared)
+    found = {}
+    for name in ("elbo", "of_mine:reconstruction"):
+        study = config.load("test", f"model.classes=0 objective.name={name} trajectories.beta_d=0")
+        trial = evaluate(prepared, 0, settings=json.dumps(study))
+        assert trial["status"] == "done"
+        assert np.isnan(trial["scores"][:, 1:]).all()  # the parts are about classes
+        found[name] = trial["objective"]
+    # The last cycle's loss has the KL term at 0.1.
+    kl = found["of_mine:reconstruction"] - found["elbo"]
+    assert trial["loss"][0, -1] == pytest.approx(-found["of_mine:reconstruction"] + 0.1 * kl)
+
+
+def test_clusters_of_latents_leave_the_angle_out(tmp_path):
+    """Latents tell the labels apart; angles, ten times as far apart, tell other halves apart."""
+    labels, angle = np.tile([0, 1], 20), np.repeat([-10.0, 10.0], 20)
+    images = {"images": np.zeros((40, 8, 8), np.float32), "labels": labels}
+    storage.write(tmp_path / "images.h5", images, kind="images")
+    model = {
+        "seed": 1,
+        "status": "done",
+        "loss": np.ones(3),
+        "scores": np.array([-7.0, np.nan, np.nan, np.nan]),
+        "probabilities": np.empty((40, 0)),
+        "z_mean": np.column_stack([angle, labels, -labels]),
+        "z_sd": np.ones((40, 3)),
+        "traversal": np.zeros((2, 1, 4, 8, 8)),
+    }
+    storage.write(tmp_path / "optimum-0.h5", model, kind="model", seconds=1.0, device="cpu")
+    importlib.import_module("score_models").main(
+        [
+            *("--settings", json.dumps({"model": {"classes": 0}})),
+            *("--images", str(tmp_path / "images.h5"), "--output", str(tmp_path / "scores.csv")),
+            *("--models", str(tmp_path / "optimum-0.h5")),
+        ]
+    )
+    with open(tmp_path / "scores.csv", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["accuracy"]) == 1
+    assert (row["classes"], row["objective"], row["l1"]) == ("0", "-7.0000", "")
+
+
+def test_the_example_of_learning_rates(tmp_path, capsys):
+    figure = tmp_path / "rates.png"
+    small = ["--epochs", "4", "--trials", "8", "--searches", "2", "--seeds", "2"]
+    importlib.import_module("example_learning_rate").main([*small, "--output", str(figure)])
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    said = capsys.readouterr().out
+    for name in ("best schedule", "best constant rate"):
+        loss, accuracy = re.search(name + r" +(\S+) ± \S+ +(\S+) ± ", said).groups()
+        assert 0 < float(loss) < np.log(10)  # both better than guessing
+        assert 0.1 < float(accuracy) <= 1
 
 
 def test_fixed_seeds_are_the_same_for_every_trial(prepared):

@@ -125,6 +125,22 @@ def test_beta_d_searched_as_well_from_trajectories_to_figures(snakemake, checkou
         assert all(row["status"] == "done" for row in csv.DictReader(file))
 
 
+def test_a_model_without_classes_from_images_to_report(snakemake, checkout):
+    change = "model.classes=0 objective.name=elbo trajectories.beta_d=0 search.iterations=0"
+    models = ["vae", "beta-1", "constant", "optimum"]
+    change += f" compare.seeds=1 compare.models=[{','.join(models)}]"
+    snakemake("all", "report", change=change)
+    with open(checkout / "results/test/scores.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model"] for row in rows] == models
+    for row in rows:
+        assert (row["status"], row["classes"], row["l1"]) == ("done", "0", "")
+        assert float(row["objective"]) < 0 < float(row["accuracy"])
+    page = (checkout / "results/report.html").read_text()
+    assert "rVAE, zBO optimum" in page and "jrVAE" not in page.split("<table")[-1]
+    assert page.count("data:image/png;base64,") == 9
+
+
 def test_the_report_tells_of_the_study(finished):
     page = (finished / "results/report.html").read_text()
     assert page.count("<figcaption>") == page.count("data:image/png;base64,") == 9

@@ -19,7 +19,7 @@ decoder          the jrVAE decoder's likelihood and its gradient in one pass
 loss             the loss of a batch and its gradient
 checkpoint       the state of a long training, kept until its output is written
 training         training along a trajectory, one model or several at once
-objective        what is maximized: structural similarity of the learned manifolds
+objective        what is maximized: what a training learned, as one number, without labels
 evaluation       one trial: train along a trajectory, score, say what failed
 surrogate        Gaussian process, acquisition, next candidates, when to stop
 stopping         when a search may stop

@@ -1,4 +1,4 @@
-"""One trial: train along a trajectory, score the manifolds, say what failed."""
+"""One trial: train along a trajectory, score what it learned, say what failed."""
 
 import dataclasses
 import itertools
@@ -28,7 +28,7 @@ class Trial:
         variance: Of that mean, from the replicates' spread; NaN with fewer than two.
         scores: `objective.Score` of each replicate, shape (replicates, 4).
         loss: Of each replicate at each cycle, shape (replicates, N); NaN after a failure.
-        manifolds: Of the first replicate, shape (K, B, B, h, w); None if it failed.
+        manifolds: Of the first replicate, shape (max(K, 1), B, B, h, w); None if it failed.
         seeds: Of each replicate.
         seconds: Wall time.
     """
@@ -55,7 +55,7 @@ def evaluate(
     progress: Callable[[int, float], None] | None = None,
     checkpoints: Sequence[Checkpoint] = (),
 ) -> Trial:
-    """Train a jrVAE along one trajectory and score its manifolds (table 2), once a seed.
+    """Train a model along one trajectory and score what it learned (table 2), once a seed.
 
     A training that diverges fails the trial, with its reason; nothing is raised for it.
 
@@ -101,7 +101,7 @@ def evaluate(
         manifolds = learning.manifolds if manifolds is None else manifolds
         found = objective.score(learning, scoring)
         scores[i] = dataclasses.astuple(found)
-    if status == DONE and not np.isfinite(scores).all():
+    if status == DONE and not np.isfinite(scores[:, 0]).all():
         status = f"failed: objective '{scoring.name}' is not finite"
     done = status == DONE
     repeated = done and len(seeds) > 1

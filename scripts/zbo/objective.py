@@ -1,10 +1,12 @@
 """What is maximized: what a training learned, as one number, without labels.
 
 The paper's is structural similarity between and within learned manifolds (Biswas et al. 2023,
-table 2). An objective of your own is a function `(learned, settings) -> float`, higher is better,
-named in the study file by import path (`my_module:my_objective`).
+table 2); models without classes are judged by their evidence lower bound. An objective of your own
+is a function `(learned, settings) -> float`, higher is better, named in the study file by import
+path (`my_module:my_objective`).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -37,8 +39,8 @@ class Learned:
     """What an objective may look at: all that a training gave, and no labels.
 
     Attributes:
-        manifolds: Decoded images in [0, 1], shape (K, B, B, h, w).
-        probabilities: q(k|x) of the images trained on, shape (n, K).
+        manifolds: Decoded images in [0, 1], shape (max(K, 1), B, B, h, w).
+        probabilities: q(k|x) of the images trained on, shape (n, K), K = 0 without classes.
         z_mean: Means of q(z|x), shape (n, coord + L): angle, shifts, scale, then the latents.
         z_sd: Its standard deviations, same shape.
         reconstruction: -log p(x|z, k), mean over images in the last cycle, nats.
@@ -57,7 +59,10 @@ class Learned:
 
 @dataclass(frozen=True)
 class Score:
-    """Objective and its parts of one training: ℓ1 and ℓ2 dimensionless, information in nats."""
+    """Objective and its parts of one training: ℓ1 and ℓ2 dimensionless, information in nats.
+
+    All three are about classes, and NaN where there are none.
+    """
 
     objective: float
     l1: float
@@ -83,10 +88,12 @@ def score(learned: Learned, settings: ObjectiveSettings) -> Score:
     """
     manifolds = torch.as_tensor(learned.manifolds)
     own = check(settings, manifolds.shape[-2:])
-    l1, l2 = between_classes(manifolds, settings), within_classes(manifolds, settings)
-    known = information(learned.probabilities)
+    l1 = l2 = known = math.nan
+    if learned.probabilities.shape[1]:
+        l1, l2 = between_classes(manifolds, settings), within_classes(manifolds, settings)
+        known = information(learned.probabilities)
     if settings.name in OBJECTIVES:
-        value = OBJECTIVES[settings.name](l1, l2, known)
+        value = OBJECTIVES[settings.name](learned, l1, l2, known)
     else:
         value = float(own(learned, settings))
     return Score(value, l1, l2, known)
@@ -120,10 +127,27 @@ def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable |
     )
 
 
-OBJECTIVES: dict[str, Callable[[float, float, float], float]] = {
-    "l1": lambda l1, l2, known: l1,  # the paper's choice for MNIST
-    "l1-l2": lambda l1, l2, known: l1 - l2,  # equation 2
-    "information": lambda l1, l2, known: known,
+def elbo(learned: Learned) -> float:
+    """Evidence lower bound, both KL terms at full weight (Kingma and Welling 2014, eq. 3).
+
+    Comparable between trajectories, as the loss, which each weighs for itself, is not. The
+    reconstruction term alone would not do: the less the KL terms weigh, the better it gets.
+
+    Args:
+        learned: What a training gave; its terms are means over the last cycle.
+
+    Returns:
+        Nats an image, higher is better.
+    """
+    return -(learned.reconstruction + learned.kl_c + learned.kl_d)
+
+
+# Those about classes are named in config.ABOUT_CLASSES, too.
+OBJECTIVES: dict[str, Callable[[Learned, float, float, float], float]] = {
+    "l1": lambda learned, l1, l2, known: l1,  # the paper's choice for MNIST
+    "l1-l2": lambda learned, l1, l2, known: l1 - l2,  # equation 2
+    "information": lambda learned, l1, l2, known: known,
+    "elbo": lambda learned, l1, l2, known: elbo(learned),
 }
 
 

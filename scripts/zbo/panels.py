@@ -217,7 +217,12 @@ def samples(prepared: dict[str, np.ndarray]) -> Mosaic:
     return Mosaic(np.stack(rows), [names[label] for label in kept])
 
 
-def manifold(model: dict | None, labels: np.ndarray | None, names: np.ndarray | None) -> Mosaic:
+def manifold(
+    model: dict | None,
+    labels: np.ndarray | None,
+    names: np.ndarray | None,
+    across: int = ACROSS,
+) -> Mosaic:
     """Choose what to show of a model: rows are classes, columns run through one latent.
 
     A model without classes shows the plane of its two latents.
@@ -226,6 +231,7 @@ def manifold(model: dict | None, labels: np.ndarray | None, names: np.ndarray | 
         model: Datasets of models/*.h5; None if no training succeeded.
         labels: Of the images, if there are any, shape (n,), int.
         names: Of the labels.
+        across: Images along a latent, at most.
 
     Returns:
         The images; a row is called by the label that makes up half or more of its class.
@@ -234,7 +240,9 @@ def manifold(model: dict | None, labels: np.ndarray | None, names: np.ndarray | 
         return Mosaic(None)
     probabilities = model["probabilities"]
     if not probabilities.shape[1]:
-        plane = _thinned(_thinned(model["manifolds"][0]).swapaxes(0, 1)).swapaxes(0, 1)
+        plane = model["manifolds"][0]
+        for _ in range(2):
+            plane = _thinned(plane, across).swapaxes(0, 1)
         return Mosaic(plane, (), "latent 2", "latent 1")
     rows = []
     if labels is not None:
@@ -242,7 +250,7 @@ def manifold(model: dict | None, labels: np.ndarray | None, names: np.ndarray | 
         for k in range(probabilities.shape[1]):
             counts = np.bincount(labels[classes == k], minlength=len(names))
             rows.append(_called(counts, names))
-    shown = _thinned(model["traversal"][0])
+    shown = _thinned(model["traversal"][0], across)
     return Mosaic(shown, rows, "latent 1", "label" if rows else "class")
 
 
@@ -282,7 +290,7 @@ def _filled(images: np.ndarray, count: int) -> np.ndarray:
     return np.pad(images, ((0, missing), (0, 0), (0, 0)), constant_values=np.nan)
 
 
-def _thinned(images: np.ndarray) -> np.ndarray:
+def _thinned(images: np.ndarray, across: int) -> np.ndarray:
     """Keep at most so many columns, evenly from the first to the last."""
     columns = images.shape[1]
-    return images[:, np.linspace(0, columns - 1, min(columns, ACROSS)).round().astype(int)]
+    return images[:, np.linspace(0, columns - 1, min(columns, across)).round().astype(int)]

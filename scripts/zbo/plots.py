@@ -88,6 +88,12 @@ def save(drawn: Figure, paths: Sequence[str | Path]) -> None:
             drawn.savefig(beside, format=path.suffix[1:], metadata=undated.get(path.suffix))
 
 
+def called(model: str, classes: int) -> str:
+    """Say what a compared model is; without classes a jrVAE is an rVAE."""
+    words = MODELS.get(model, model)
+    return words if classes else words.replace("jrVAE", "rVAE")
+
+
 def letter(ax: Axes, name: str, title: str = "") -> None:
     """Call a panel (a), (b), ... over its left corner, beside its title."""
     ax.set_title(rf"$\mathbf{{({name})}}$ {title}", loc="left")

@@ -44,6 +44,20 @@ class Ground:
     cycles: np.ndarray
     measures: dict[str, np.ndarray]
 
+    def constant_nearest(self, value: float) -> int:
+        """Which trajectory is the constant β_c nearest to one, in the logarithm."""
+        constants = np.flatnonzero(self.constant)
+        beta_c = channels.split(self.beta[constants])[0][:, 0]
+        return int(constants[np.abs(np.log(beta_c / value)).argmin()])
+
+    def best_constant(self, values: np.ndarray) -> int:
+        """Which constant has the highest mean objective, of values (t, r).
+
+        A person who has to find it does not know, so this rival of a search is a strong one.
+        """
+        constants = np.flatnonzero(self.constant)
+        return int(constants[np.nanmean(values[constants], 1).argmax()])
+
     def at(self, look: int = -1) -> dict[str, np.ndarray]:
         """All measures at one look, each of shape (t, r)."""
         return {name: values[..., look] for name, values in self.measures.items()}

@@ -68,11 +68,10 @@ def random_search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
         yield arena.beta[points[arena.best]]
 
 
-def lottery(value: float) -> Search:
-    """Train seed after seed at one constant β and recommend it: only the seed is chosen."""
+def lottery(beta: np.ndarray) -> Search:
+    """Train seed after seed along one trajectory and recommend it: only the seed is chosen."""
 
     def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
-        beta = np.full(arena.beta.shape[1], value)
         while arena.spent < budget:
             arena.train(beta)
             yield beta
