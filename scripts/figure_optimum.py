@@ -25,7 +25,8 @@ def main(argv: list[str] | None = None) -> None:
         ),
         (
             found["evaluated/beta"][None],
-            f"best of {found['trials']} trials: {np.nanmax(found['evaluated/objective']):.{digits}f}",
+            f"best of {found['trials']} trials: "
+            f"{np.nanmax(found['evaluated/objective']):.{digits}f}",
             {"color": "black", "ls": "--"},
         ),
     ]

@@ -141,5 +141,5 @@ OBJECTIVES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "usage": lambda of: of["usage"],
     "confidence": lambda of: of["confidence"],
     "-reconstruction": lambda of: -of["reconstruction"],
-    "-loss at beta 1": lambda of: -(of["reconstruction"] + of["kl_c"] + of["kl_d"]),
+    "elbo": lambda of: -(of["reconstruction"] + of["kl_c"] + of["kl_d"]),
 }
