@@ -1,6 +1,6 @@
 # The measuring ground: thousands of trainings, once, on which searches and objectives are compared
 # by replay. Needs images.h5, space.h5 and trajectory_vae.h5; makes ground/*.h5, ground.h5,
-# objectives.csv and searches-{objective}.csv.
+# objectives.csv and .pdf, and searches-{objective}.csv.
 
 
 rule ground_design:
@@ -107,5 +107,24 @@ rule searches:
             --settings {params.settings:q} \
             --ground {input.ground:q} \
             --objective {wildcards.objective:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_objectives:
+    """Show how objectives rank the ground's trainings beside how their labels do."""
+    input:
+        ground="results/{study}/ground.h5",
+        script="scripts/figure_objectives.py",
+        plots="scripts/zbo/plots.py",
+    output:
+        pdf="results/{study}/figures/objectives.pdf",
+        png="results/{study}/figures/objectives.png",
+    log:
+        "logs/{study}/figures/objectives.log",
+    shell:
+        """
+        python {input.script:q} \
+            --ground {input.ground:q} \
             --output {output:q} >{log:q} 2>&1
         """
