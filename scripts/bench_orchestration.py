@@ -1,9 +1,10 @@
 """Measure what orchestration costs: seconds an iteration beyond the training, and their growth.
 
 Part 1 runs the `test` study, its trainings cut to two cycles, in each layout: on this machine, also
-without warm starts; where there is a Slurm, inside one allocation and with one job a training. Part 2 follows the search
-to many iterations under the project's own rules and Snakemake, while a copy of ready files stands
-in for every `python` command, so that nothing but orchestration is left; then it starts again.
+without warm starts; where there is a Slurm, inside one allocation and with one job a training. Part
+2 follows the search to many iterations under the project's own rules and Snakemake, while a copy of
+ready files stands in for every `python` command, so that nothing but orchestration is left; then it
+starts again.
 """
 
 import argparse

@@ -47,8 +47,8 @@ def main(argv: list[str] | None = None) -> None:
 
 def _place(script: str) -> bytes | None:
     """Name the socket of this run's copy: of the same command, code, Python and threads."""
-    run = os.environ.get("ZBO_WARM", "off")
-    if run == "off" or not hasattr(os, "pidfd_open"):
+    run = os.environ.get("ZBO_WARM", "")
+    if run in ("", "off") or not hasattr(os, "pidfd_open"):
         return None
     code = sorted(Path(__file__).resolve().parent.rglob("*.py"))
     threads = [os.environ.get(f"{name}_NUM_THREADS") for name in ("OMP", "OPENBLAS", "MKL")]
