@@ -29,7 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     """Run the command named first, warm where it can be."""
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0].startswith("-"):
-        sys.exit(print("usage: warm.py scripts/NAME.py [OPTIONS]\n\n" + __doc__))
+        print("usage: warm.py scripts/NAME.py [OPTIONS]\n\n" + __doc__)
+        sys.exit(0)
     place = _place(words[0])
     if place and (code := _hand_over(place, words)) is not None:
         sys.exit(code)
