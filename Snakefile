@@ -63,3 +63,4 @@ workflow.localrules(*light_rules())
 
 onstart:
     refuse_company()
+    allow_warm_start()

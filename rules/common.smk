@@ -9,6 +9,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
 
@@ -409,6 +410,15 @@ def light_rules():
         for each in workflow.rules
         if each.name not in heavy and "gpu" not in each.resources
     ]
+
+
+def allow_warm_start():
+    """Name this run to its jobs where they run beside Snakemake (scripts/warm.py)."""
+    if os.environ.get("ZBO_WARM") == "off":
+        return
+    os.environ.pop("ZBO_WARM", None)
+    if workflow.is_main_process and workflow.local_exec:
+        os.environ["ZBO_WARM"] = f"{os.getpid()}-{uuid4().hex}"
 
 
 def refuse_company():

@@ -43,7 +43,7 @@ rule evaluate:
         index=index_of_trial,
     shell:
         """
-        python scripts/evaluate.py \
+        python scripts/warm.py scripts/evaluate.py \
             --settings {params.settings:q} \
             --threads {threads} \
             --gpus {resources.gpu} \
@@ -76,7 +76,7 @@ checkpoint bo_iteration:
         # Its one line of progress goes to the terminal, the rest to the log. The budget comes as a
         # resource since a changed parameter would run every iteration again.
         """
-        python scripts/bo_iteration.py \
+        python scripts/warm.py scripts/bo_iteration.py \
             --settings {params.settings:q} \
             --threads {threads} \
             --space {input.space:q} \

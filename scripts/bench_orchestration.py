@@ -1,9 +1,10 @@
 """Measure what orchestration costs: seconds an iteration beyond the training, and their growth.
 
-Part 1 runs the `test` study, its trainings cut to two cycles, in each layout: on this machine;
-where there is a Slurm, inside one allocation and with one job a training. Part 2 follows the search
-to many iterations under the project's own rules and Snakemake, while a copy of ready files stands
-in for every `python` command, so that nothing but orchestration is left; then it starts again.
+Part 1 runs the `test` study, its trainings cut to two cycles, in each layout: on this machine, also
+without warm starts; where there is a Slurm, inside one allocation and with one job a training. Part
+2 follows the search to many iterations under the project's own rules and Snakemake, while a copy of
+ready files stands in for every `python` command, so that nothing but orchestration is left; then it
+starts again.
 """
 
 import argparse
@@ -56,7 +57,9 @@ class Folder:
             text = re.sub("(?m)^(software-deployment-method|apptainer-args).*\n", "", text)
         profile.write_text(text)
 
-    def search(self, iterations: int, *command: str, stand_in: bool = False) -> tuple[float, float]:
+    def search(
+        self, iterations: int, *command: str, stand_in: bool = False, warm: bool = True
+    ) -> tuple[float, float]:
         """Search up to an iteration; return the seconds it took, and those of CPU."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         if stand_in:
@@ -66,7 +69,7 @@ class Folder:
         done = subprocess.run(
             [*command, "search", "--config", "studies=test", f"set={SETTINGS.format(iterations)}"],
             cwd=self.path,
-            env=os.environ | {"PATH": path, "ZBO_DEVICE": "cpu"},
+            env=os.environ | {"PATH": path, "ZBO_DEVICE": "cpu", "ZBO_WARM": "" if warm else "off"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -116,7 +119,7 @@ def _seconds(benchmark: Path) -> float:
 def layouts(work: Path, iterations: int, image: Path | None, partition: str) -> list[tuple]:
     """Measure an iteration in each layout that this machine has."""
     rows = []
-    commands: dict[str, tuple[str, ...]] = {"local": ()}
+    commands: dict[str, tuple[str, ...]] = {"local": (), "local, cold": ()}
     if shutil.which("sinfo"):
         commands["in an allocation"] = (
             *("sbatch", "--wait", f"--partition={partition}", "--mem=1000", "--cpus-per-task=1"),
@@ -126,18 +129,24 @@ def layouts(work: Path, iterations: int, image: Path | None, partition: str) -> 
     else:
         print("no Slurm here: measures the local layout alone", file=sys.stderr)
     for layout, command in commands.items():
-        folder = Folder(work / layout.replace(" ", "-"), image, partition)
-        folder.search(iterations, *command)
+        folder = Folder(work / layout.replace(", ", "-").replace(" ", "-"), image, partition)
+        folder.search(iterations, *command, warm="cold" not in layout)
         whole, training, jobs = folder.parts()
         rows += [
-            (f"{layout}: iteration beyond its training", iterations, whole - training, "", ""),
+            (
+                f"{layout}: iteration beyond its training",
+                iterations,
+                whole - training,
+                "",
+                "at most 2" if layout in ("local", "in an allocation") else "",
+            ),
             (f"{layout}: of it, Python's start and the fit", iterations, jobs - training, "", ""),
             (
                 f"{layout}: of it, Snakemake and scheduler",
                 iterations,
                 whole - jobs,
                 "",
-                "the polling delay" if "job" in layout else "at most 2",
+                "the polling delay" if "job" in layout else "",
             ),
         ]
     return rows

@@ -15,7 +15,6 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
-from zbo import config
 from zbo.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -37,7 +36,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 def _settings(text: str) -> dict[str, Any]:
     try:
-        return json.loads(text) if text.lstrip().startswith("{") else config.load(text)
+        if text.lstrip().startswith("{"):  # complete and checked: the workflow gives them
+            return json.loads(text)
+        from zbo import config
+
+        return config.load(text)
     except ValueError as error:  # argparse would replace its message
         raise argparse.ArgumentTypeError(str(error)) from error
 

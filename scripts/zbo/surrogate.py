@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.fx.experimental.symbolic_shapes  # GPyTorch's first use of it is a second of imports
 from botorch.acquisition import analytic
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
