@@ -8,8 +8,8 @@ job's own process, which Snakemake sees and times, only waits for it.
 
 The environment variable ZBO_WARM names the run, process id of Snakemake and a random word; the
 Snakefile sets it where jobs run beside Snakemake. The copy ends with that process, however it ends.
-Without the variable (a Slurm job a training, a command by hand), with ZBO_WARM=off, off Linux, and
-where anything fails before the work begins, a command starts as ever.
+Without the variable (a Slurm job a training, a command by hand), with ZBO_WARM=off, in a container,
+off Linux, and where anything fails before the work begins, a command starts as ever.
 """
 
 import gc
@@ -49,7 +49,8 @@ def main(argv: list[str] | None = None) -> None:
 def _place(script: str) -> bytes | None:
     """Name the socket of this run's copy: of the same command, code, Python and threads."""
     run = os.environ.get("ZBO_WARM", "")
-    if run in ("", "off") or not hasattr(os, "pidfd_open"):
+    # What a container's first job left behind would lose its libraries with the container.
+    if run in ("", "off") or "APPTAINER_CONTAINER" in os.environ or not hasattr(os, "pidfd_open"):
         return None
     code = sorted(Path(__file__).resolve().parent.rglob("*.py"))
     threads = [os.environ.get(f"{name}_NUM_THREADS") for name in ("OMP", "OPENBLAS", "MKL")]

@@ -98,10 +98,11 @@ def test_changed_code_other_threads_and_other_runs_start_cold(jobs):
     assert (jobs("one", OMP_NUM_THREADS="7")[0], jobs.imports) == (0, 2)
     assert (jobs("one", ZBO_WARM="off")[0], jobs.imports) == (0, 3)
     assert (jobs("one", ZBO_WARM=jobs.name + "0")[0], jobs.imports) == (0, 4)
+    assert (jobs("one", APPTAINER_CONTAINER="zbo.sif")[0], jobs.imports) == (0, 5)
     with open(jobs.folder / "say.py", "a") as script:
         script.write("# changed\n")
-    assert (jobs("one")[0], jobs.imports) == (0, 5)
-    assert (jobs("one")[0], jobs.imports) == (0, 5)
+    assert (jobs("one")[0], jobs.imports) == (0, 6)
+    assert (jobs("one")[0], jobs.imports) == (0, 6)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
