@@ -11,6 +11,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from matplotlib.ticker import LogLocator
 from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
@@ -125,6 +126,9 @@ def draw(found: dict[str, list[np.ndarray]], paths: list[str]) -> None:
             words = [name, *[""] * (len(rates) - 1)]
             plots.trajectories(ax, rates, label=words, color=plots.COLOURS[number], alpha=0.8)
         ax.set(yscale="log", xlabel="epoch", ylabel="learning rate")
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("")
         figure.legend(loc="outside lower center", ncols=len(KINDS))
         plots.save(figure, paths)
 
