@@ -52,6 +52,7 @@ rule ground_block:
 rule ground:
     """Put the ground's measurements into one table."""
     input:
+        images="results/{study}/images.h5",
         design="results/{study}/ground/design.h5",
         blocks=blocks_of_ground,
     output:
@@ -64,6 +65,7 @@ rule ground:
         """
         python scripts/collect_ground.py \
             --settings {params.settings:q} \
+            --images {input.images:q} \
             --design {input.design:q} \
             --blocks {input.blocks:q} \
             --output {output:q} >{log:q} 2>&1

@@ -8,6 +8,7 @@ from zbo import command, ground, storage
 def main(argv: list[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--design", required=True, help="ground/design.h5")
+    parser.add_argument("--images", required=True, help="images.h5")
     parser.add_argument("--blocks", required=True, nargs="+", help="ground/*.h5")
     parser.add_argument("--output", required=True, help="ground.h5")
     args = parser.parse_args(argv)
@@ -16,6 +17,11 @@ def main(argv: list[str] | None = None) -> None:
     blocks = [block for block in blocks if block]  # one whose every training diverged is empty
     names = [name for name in blocks[0] if name not in ground.WHOLE_MODELS]
     table = {name: np.concatenate([block[name] for block in blocks]) for name in names}
+    # As a search would see it: on the subset, without labels.
+    subset = storage.read(args.images, kind="images")["subset"]
+    classes = np.concatenate([block["probabilities"][:, subset].argmax(-1) for block in blocks])
+    table["agreement"] = np.full_like(table["l1"], np.nan)
+    table["agreement"][:, -1] = ground.agreement(classes, np.random.default_rng(0))
     order = np.lexsort((table["repeat"], table["trajectory"]))
     made = [storage.facts(path, kind="ground") for path in args.blocks]
     pixels = np.prod(blocks[0]["manifolds"].shape[-2:])

@@ -70,6 +70,9 @@ def main(argv: list[str] | None = None) -> None:
     if args.search not in (*SEARCHES, POPULATION):
         known = ", ".join((*SEARCHES, POPULATION))
         raise InputError(f"rivals.searches: there is no '{args.search}'; choose from {known}")
+    if (name := args.settings["objective"]["name"]) not in ground.OBJECTIVES:
+        known = ", ".join(ground.OBJECTIVES)
+        raise InputError(f"objective.name: '{name}' cannot be compared; choose from {known}")
     joint = channels.has_bounds(args.settings["trajectories"]["beta_d"])
     if joint and args.search not in LATENT:
         raise InputError(

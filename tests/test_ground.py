@@ -117,3 +117,13 @@ def test_a_training_continues_from_another_s_past(settings, images):
     assert other.history().loss[2] != one.history().loss[2]
     with pytest.raises(ValueError, match="same cycle"):
         other.continue_from(begin(2, 0.1))
+
+
+def test_agreement_is_with_what_others_find():
+    """Five trainings find the same classes under other names, one finds none of it."""
+    rng = np.random.default_rng(0)
+    classes = np.arange(60) % 3
+    found = np.stack([rng.permutation(3)[classes] for _ in range(5)] + [np.arange(60) // 20])
+    agreed = ground.agreement(found, rng)
+    assert agreed[:5] == pytest.approx(agreed[0])
+    assert agreed[0] > 0.7 > 0.1 > agreed[5]

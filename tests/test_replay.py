@@ -30,7 +30,16 @@ def table(tmp_path):
         "accuracy": np.repeat(accuracy[:, None], 5, 1),
         "l1": accuracy[:, None] + noise,
     }
-    for name in ("l2", "information", "usage", "confidence", "reconstruction", "kl_c", "kl_d"):
+    for name in (
+        "l2",
+        "information",
+        "usage",
+        "confidence",
+        "agreement",
+        "reconstruction",
+        "kl_c",
+        "kl_d",
+    ):
         rows[name] = rng.normal(size=(len(pairs), 5))
     storage.write(
         path,

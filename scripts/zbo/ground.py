@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from sklearn.metrics import adjusted_rand_score
 
 from zbo import channels, evaluation, jrvae, objective, scores, training
 from zbo.objective import ObjectiveSettings, entropy
@@ -132,6 +133,28 @@ def posterior_measures(q: np.ndarray) -> dict[str, float]:
     }
 
 
+def agreement(classes: np.ndarray, rng: np.random.Generator, others: int = 20) -> np.ndarray:
+    """Tell how far each training's classes agree with those of others, drawn at random.
+
+    Classes that many trainings find, along whatever trajectory, may be there.
+
+    Args:
+        classes: Of each image in each training, shape (trainings, n).
+        rng: Draws whom to compare with.
+        others: How many.
+
+    Returns:
+        Mean adjusted Rand index, shape (trainings,).
+    """
+    count = len(classes)
+    found = np.empty(count)
+    for at in range(count):
+        drawn = rng.choice(count - 1, min(others, count - 1), replace=False)
+        compared = [adjusted_rand_score(classes[at], classes[j + (j >= at)]) for j in drawn]
+        found[at] = np.mean(compared) if compared else np.nan
+    return found
+
+
 # What a search could maximize, of a look's measures, numbers or arrays of them; higher is better.
 OBJECTIVES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "l1": lambda of: of["l1"],
@@ -140,6 +163,8 @@ OBJECTIVES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "information": lambda of: of["information"],
     "usage": lambda of: of["usage"],
     "confidence": lambda of: of["confidence"],
+    # Not of one training alone: of the table, once all are there.
+    "agreement": lambda of: of["agreement"],
     "-reconstruction": lambda of: -of["reconstruction"],
     "elbo": lambda of: -(of["reconstruction"] + of["kl_c"] + of["kl_d"]),
 }
