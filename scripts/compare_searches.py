@@ -54,6 +54,7 @@ def given_up(look: int) -> Search:
 VARIANTS = {
     "zbo, given up at 60 %": given_up(2),
     "zbo, given up at 80 %": given_up(3),
+    "zbo, second half at the best mean": zbo(initial=START, explore=0.5),
     "zbo, lucky best": zbo(initial=START, recommend="lucky"),
     "zbo, two seeds a point": zbo(initial=START // 2, replicates=2),
     "zbo, two at once": zbo(initial=START, batch_size=2),

@@ -36,8 +36,12 @@ def main(argv: list[str] | None = None) -> None:
         [*csv.DictReader(Path(path).read_text().splitlines())]
         for path in (args.replayed, args.rivals)
     )
-    shown = [name for name in NAMES if any(row["search"] == name for row in replayed)]
-    colours = {name: plots.colour_of(number) for number, name in enumerate(shown)}
+    shown, ran = (
+        [name for name in NAMES if any(row["search"] == name for row in rows)]
+        for rows in (replayed, runs)
+    )
+    every = dict.fromkeys([*shown, *ran])
+    colours = {name: plots.colour_of(number) for number, name in enumerate(every)}
     with plots.style():
         figure = plots.figure(plots.PAGE, 3.4)
         axes = figure.subplots(1, 3, width_ratios=[1, 1, 0.8])
@@ -55,15 +59,15 @@ def main(argv: list[str] | None = None) -> None:
             plots.letter(ax, letter, f"{what}, replayed")
         axes[0].set_ylabel("accuracy")
         axes[1].sharey(axes[0])
-        present = [name for name in NAMES if any(row["search"] == name for row in runs)]
         values = [
             np.array([float(row["recommended"]) for row in runs if row["search"] == name])
-            for name in present
+            for name in ran
         ]
-        plots.strip(axes[2], values, "accuracy")
-        axes[2].set_yticks(range(len(present)), [NAMES[name] for name in present])
+        plots.strip(axes[2], values, "", [colours[name] for name in ran])
+        axes[2].set_xlabel("accuracy")
+        axes[2].set_yticks(range(len(ran)), [NAMES[name] for name in ran])
         axes[2].yaxis.tick_right()
-        plots.letter(axes[2], "c", "recommended, real runs")
+        plots.letter(axes[2], "c", "recommended, trained")
         handles, words = axes[0].get_legend_handles_labels()
         figure.legend(handles, words, loc="outside lower center", ncols=4)
         plots.save(figure, args.output)

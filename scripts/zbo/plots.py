@@ -285,13 +285,14 @@ def evaluated(
     ax.scatter(*at[recommended], marker="*", s=110, label="recommended", zorder=5, **star)
 
 
-def strip(ax: Axes, values: Sequence[np.ndarray], title: str) -> None:
+def strip(ax: Axes, values: Sequence[np.ndarray], title: str, colours: Sequence[str] = ()) -> None:
     """Draw every seed's score, one row a model from the top, the mean as a bar.
 
     Args:
         ax: Where.
         values: Scores of each model, each of shape (seeds,), NaN where there is none.
         title: Over the panel: which score.
+        colours: Of each row, if not one after the other.
     """
     for row, scores in enumerate(values):
         scores = scores[np.isfinite(scores)]
@@ -299,8 +300,9 @@ def strip(ax: Axes, values: Sequence[np.ndarray], title: str) -> None:
             middle = ax.get_yaxis_transform()
             ax.text(0.5, row, "none", transform=middle, ha="center", va="center", color=GREY)
             continue
+        colour = colours[row] if colours else colour_of(row)
         beside = row + (np.linspace(-0.16, 0.16, len(scores)) if len(scores) > 1 else np.zeros(1))
-        ax.plot(scores, beside, "o", ms=3.5, mec="none", alpha=0.7, color=colour_of(row))
+        ax.plot(scores, beside, "o", ms=3.5, mec="none", alpha=0.7, color=colour)
         if len(scores) > 1:
             ax.plot([scores.mean()] * 2, [row - 0.32, row + 0.32], color="black", lw=1.4)
     ax.set_ylim(len(values) - 0.5, -0.5)

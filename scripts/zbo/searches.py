@@ -6,7 +6,7 @@ recommend. An arena trains for real (scripts/run_search.py) or looks into a tabl
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import optuna
@@ -79,12 +79,13 @@ def lottery(beta: np.ndarray) -> Search:
     return search
 
 
-def zbo(replicates: int = 1, recommend: str = "mean", **changes) -> Search:
+def zbo(replicates: int = 1, recommend: str = "mean", explore: float = 1, **changes) -> Search:
     """Run `zbo.optimize.Optimizer` over the latent space.
 
     Args:
         replicates: Trainings of each point it asks for.
         recommend: "mean", the highest posterior mean, or "lucky", the best point seen.
+        explore: Share of the budget after which it trains the points of the highest mean.
         **changes: Of `optimize.Settings`.
     """
 
@@ -94,6 +95,8 @@ def zbo(replicates: int = 1, recommend: str = "mean", **changes) -> Search:
         )
         optimizer = Optimizer(arena.z, settings, int(arena.rng.integers(2**31)))
         while arena.spent < budget:
+            if arena.spent >= explore * budget:
+                optimizer.settings = replace(settings, acquisition="ucb", ucb_beta=0)
             for index in optimizer.ask():
                 values = np.array([arena.train(arena.beta[index]) for _ in range(replicates)])
                 variance = values.var(ddof=1) / replicates if replicates > 1 else np.nan
