@@ -42,7 +42,14 @@ class Real(Arena):
 
     def objective(self, measures: dict[str, float]) -> float:
         """What is searched for."""
-        return float(ground.OBJECTIVES[self.settings["objective"]["name"]](measures))
+        name = self.settings["objective"]["name"]
+        try:
+            return float(ground.OBJECTIVES[name](measures))
+        except KeyError as missing:
+            raise InputError(
+                f"objective.name: '{name}' needs {missing}, which this search does not know; "
+                "choose another, or leave it out of rivals.searches"
+            ) from None
 
     def measure(self, beta: np.ndarray) -> dict[str, float]:
         """Train with the next seed and measure; NaN where it diverged."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from zbo import families, searches
+from zbo.errors import InputError
 from zbo.searches import SEARCHES, Arena
 
 CYCLES, BOUNDS = 12, (0.1, 10.0)
@@ -91,6 +92,15 @@ def test_quantiles_reach_what_a_family_samples(name):
     asked = set()
     searches._member(Valley(), name, lambda i: asked.add(i) or 0.5)
     assert asked == set(range(len(asked))) and len(asked) <= 6
+
+
+def test_a_family_that_draws_otherwise_is_named(monkeypatch):
+    def dice(samples, cycles, bounds, rng):
+        return rng.integers(1, 7, (samples, cycles))
+
+    monkeypatch.setitem(families.FAMILIES, "dice", dice)
+    with pytest.raises(InputError, match="a family draws with rng.integers"):
+        searches._member(Valley(), "dice", lambda i: 0.5)
 
 
 def test_knots_are_joined_in_the_logarithm():

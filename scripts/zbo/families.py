@@ -111,20 +111,27 @@ def sample(
     return channels.join(samples), np.repeat(np.arange(len(names)), per_family)
 
 
+def named(name: str) -> Family:
+    """Find a family by its registered name or import path.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if name in FAMILIES:
+        return FAMILIES[name]
+    if ":" not in name:
+        known = ", ".join(FAMILIES)
+        raise InputError(
+            f"trajectories.families: there is no family '{name}'; choose from {known}, "
+            "or give module:function"
+        )
+    return by_path(name, "trajectories.families")
+
+
 def _draw(name: str, samples: int, cycles: int, bounds: Range, seed: list[int]) -> np.ndarray:
     """Draw one channel's trajectories, shape (samples, N), from one family."""
-    family = FAMILIES.get(name)
-    if family is None:
-        if ":" not in name:
-            known = ", ".join(FAMILIES)
-            raise InputError(
-                f"trajectories.families: there is no family '{name}'; choose from {known}, "
-                "or give module:function"
-            )
-        family = by_path(name, "trajectories.families")
-    beta = np.asarray(
-        family(samples, cycles, bounds, np.random.default_rng(seed)), dtype=np.float32
-    )
+    drawn = named(name)(samples, cycles, bounds, np.random.default_rng(seed))
+    beta = np.asarray(drawn, dtype=np.float32)
     if beta.shape != (samples, cycles) or not np.isfinite(beta).all():
         raise InputError(
             f"trajectories.families: '{name}' gave shape {beta.shape}, "

@@ -14,6 +14,7 @@ import torch
 from scipy.special import ndtri
 
 from zbo import families, optimize
+from zbo.errors import InputError
 from zbo.families import Bounds
 from zbo.optimize import Optimizer
 
@@ -230,13 +231,20 @@ class _Given:
     def lognormal(self, mean: float, sigma: float, size: tuple[int, ...]) -> np.ndarray:
         return np.exp(mean + sigma * ndtri(np.clip(self._next(size), 0.01, 0.99)))
 
+    def __getattr__(self, name: str):
+        raise InputError(
+            f"trajectories.families: a family draws with rng.{name}, whose quantiles TPE and CMA-ES "
+            "cannot choose; draw with uniform, lognormal or normal, or leave them out of "
+            "rivals.searches"
+        )
+
     def normal(self, loc: float, scale: float, size: tuple[int, ...]) -> np.ndarray:
         return np.full(size, loc)
 
 
 def _member(arena: Arena, name: str, quantile: Callable[[int], float]) -> np.ndarray:
-    family = families.FAMILIES[name]
-    return family(1, arena.beta.shape[1], arena.bounds, _Given(quantile))[0].astype(float)
+    drawn = families.named(name)(1, arena.beta.shape[1], arena.bounds, _Given(quantile))
+    return np.asarray(drawn[0], dtype=float)
 
 
 START = 10  # trainings by chance or design before a search begins to learn
