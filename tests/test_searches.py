@@ -99,7 +99,7 @@ def test_a_family_that_draws_otherwise_is_named(monkeypatch):
         return rng.integers(1, 7, (samples, cycles))
 
     monkeypatch.setitem(families.FAMILIES, "dice", dice)
-    with pytest.raises(InputError, match="a family draws with rng.integers"):
+    with pytest.raises(InputError, match=r"a family draws with rng\.integers"):
         searches._member(Valley(), "dice", lambda i: 0.5)
 
 

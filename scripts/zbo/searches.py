@@ -233,8 +233,8 @@ class _Given:
 
     def __getattr__(self, name: str):
         raise InputError(
-            f"trajectories.families: a family draws with rng.{name}, whose quantiles TPE and CMA-ES "
-            "cannot choose; draw with uniform, lognormal or normal, or leave them out of "
+            f"trajectories.families: a family draws with rng.{name}, whose quantiles no sampler "
+            "can choose; draw with uniform, lognormal or normal, or leave tpe and cma-es out of "
             "rivals.searches"
         )
 
