@@ -418,7 +418,7 @@ def allow_warm_start():
         return
     os.environ.pop("ZBO_WARM", None)
     if workflow.is_main_process and workflow.local_exec:
-        os.environ["ZBO_WARM"] = f"{os.getpid()}-{uuid4().hex}"
+        os.environ.update(ZBO_WARM=f"{os.getpid()}-{uuid4().hex}")
 
 
 def refuse_company():
