@@ -2,7 +2,8 @@
 
 Spearman's correlation with Hungarian accuracy, three ways: over all trainings; over trajectories,
 each the mean of its seeds; and over the seeds of one trajectory, where only luck differs. 90 %
-intervals from resampling trajectories.
+intervals from resampling trajectories. Beside them how far each spreads over latent points: between
+the seeds of one, and between them.
 """
 
 import csv
@@ -21,13 +22,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--resamples", type=int, default=500, help="bootstrap resamples")
     parser.add_argument("--output", required=True, help="objectives.csv")
     args = parser.parse_args(argv)
-    measures = replay.load(args.ground).at()
+    table = replay.load(args.ground)
+    measures = table.at()
     judge = measures[args.judge]
     rng = np.random.default_rng(args.settings["seed"])
     rows = []
-    for name, objective_of in tqdm(ground.OBJECTIVES.items(), unit="objective"):
-        objective = objective_of(measures)
+    ranked = {name: of(measures) for name, of in ground.OBJECTIVES.items()} | {args.judge: judge}
+    for name, objective in tqdm(ranked.items(), unit="objective"):
         row = {"objective": name, "trainings": int(np.isfinite(objective).sum())}
+        seeds, trajectories = _spread(objective[~table.constant])
+        row |= {"sd_of_seeds": f"{seeds:.4f}", "sd_of_trajectories": f"{trajectories:.4f}"}
         for way, correlate in WAYS.items():
             draws = rng.integers(0, len(judge), (args.resamples, len(judge)))
             resampled = [correlate(objective[draw], judge[draw]) for draw in draws]
@@ -39,6 +43,17 @@ def main(argv: list[str] | None = None) -> None:
         table = csv.DictWriter(file, rows[0])
         table.writeheader()
         table.writerows(rows)
+
+
+def _spread(values: np.ndarray) -> tuple[float, float]:
+    """Standard deviation between seeds, and between trajectories without the seeds' share."""
+    count = np.isfinite(values).sum(1)
+    if (several := count > 1).sum() < 2:
+        return np.nan, np.nan
+    noise = np.nanvar(values[several], axis=1, ddof=1)
+    means = np.nanmean(values[several], axis=1)
+    between = means.var(ddof=1) - np.mean(noise / count[several])
+    return float(np.sqrt(noise.mean())), float(np.sqrt(max(between, 0)))
 
 
 def _over_trainings(objective: np.ndarray, judge: np.ndarray) -> float:

@@ -137,6 +137,11 @@ def test_ranks_of_an_objective_that_sees_the_truth(table, tmp_path):
     assert abs(float(rows["usage"]["over_trainings"])) < 0.3
     low, high = (float(rows["l1"][f"over_trainings_{end}"]) for end in ("low", "high"))
     assert low <= float(rows["l1"]["over_trainings"]) <= high
+    # Accuracy has no noise here and l1 has one of 0.1; latent points spread both alike.
+    assert float(rows["accuracy"]["sd_of_seeds"]) == 0
+    assert float(rows["l1"]["sd_of_seeds"]) == pytest.approx(0.1, rel=0.15)
+    apart = [float(rows[name]["sd_of_trajectories"]) for name in ("l1", "accuracy")]
+    assert apart[0] == pytest.approx(apart[1], rel=0.1)
 
 
 def test_the_workflow_measures_a_ground_and_ranks_on_it(snakemake, checkout):
