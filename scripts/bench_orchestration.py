@@ -120,7 +120,8 @@ def layouts(work: Path, iterations: int, image: Path | None, partition: str) -> 
     """Measure an iteration in each layout that this machine has."""
     rows = []
     commands: dict[str, tuple[str, ...]] = {"local": (), "local, cold": ()}
-    if shutil.which("sinfo"):
+    # Its commands may be installed where no scheduler runs.
+    if shutil.which("sinfo") and not subprocess.run(["sinfo"], capture_output=True).returncode:
         commands["in an allocation"] = (
             *("sbatch", "--wait", f"--partition={partition}", "--mem=1000", "--cpus-per-task=1"),
             "profiles/slurm/search.sh",
