@@ -1,6 +1,6 @@
 # The measuring ground: thousands of trainings, once, on which searches and objectives are compared
 # by replay. Needs images.h5, space.h5 and trajectory_vae.h5; makes ground/*.h5, ground.h5,
-# objectives.csv and .pdf, and searches-{objective}.csv.
+# objectives.csv, searches-{objective}.csv and figures/objectives.pdf.
 
 
 rule ground_design:

@@ -1,6 +1,6 @@
 # Searches run for real at equal cost, zBO and its rivals (zbo/searches.py, zbo/population.py), each
 # several times. Needs images.h5, space.h5 and the measuring ground; makes rivals/*.h5, rivals.csv
-# and searches.pdf.
+# and figures/searches-{objective}.pdf.
 
 
 rule rival:

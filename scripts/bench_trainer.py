@@ -7,7 +7,6 @@ share of peak compares the decoder's arithmetic with matrix products of its shap
 """
 
 import argparse
-import csv
 import logging
 import math
 import multiprocessing
@@ -21,7 +20,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
-from zbo import jrvae, kernels, training
+from zbo import jrvae, kernels, storage, training
 from zbo.pyroved_import import pyroved
 
 logger = logging.getLogger("bench_trainer")
@@ -226,12 +225,7 @@ def main(argv: list[str] | None = None) -> None:
         for size in args.sizes
         for row in measure(size, device, args.threads, args.rounds)
     ]
-    output = Path(args.output)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with output.open("w", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS)
-        table.writeheader()
-        table.writerows(rows)
+    storage.write_table(args.output, rows, COLUMNS)
     for row in rows:
         print(
             f"{row['device']:4} {row['image_size']:3} px  {row['engine']:22}"

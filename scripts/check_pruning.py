@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
             found = compare(images, labels, beta[t], study, seed, thresholds, args.pyroved, stem)
             rows = [r for r in rows if (r["seed"], r["trajectory"]) != (seed, t)]
             rows += [{"settings": digest, "seed": seed, "trajectory": t, **row} for row in found]
-            write(output, rows)
+            storage.write_table(output, rows, COLUMNS)
     print(table(rows))
 
 
@@ -237,14 +237,6 @@ def read(path: Path, digest: str) -> list[dict]:
         | {n: int(v) if n in whole else float(v) for n, v in row.items() if n != "settings"}
         for row in rows
     ]
-
-
-def write(path: Path, rows: list[dict]) -> None:
-    """Write all rows, whole or not at all."""
-    with storage.whole(path) as beside, beside.open("w", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS)
-        table.writeheader()
-        table.writerows(rows)
 
 
 def table(rows: list[dict]) -> str:

@@ -5,7 +5,6 @@ A row a run: `recommended`, mean accuracy over fresh seeds of the trajectory rec
 over the fresh seeds. A lottery's row is a draw of as many seeds from the ground's constant.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     table = replay.load(args.ground)
     name = args.settings["objective"]["name"]
     rows += _lotteries(table, name, args.settings["rivals"]["budget"])
-    with storage.whole(args.output) as beside, open(beside, "w", newline="") as file:
-        written = csv.DictWriter(file, rows[0])
-        written.writeheader()
-        written.writerows(rows)
+    storage.write_table(args.output, rows)
 
 
 def _row(path: str) -> dict:

@@ -6,7 +6,6 @@ highest objective it has trained, `objective` the recommended trajectory's objec
 seeds. Mean over replays with a 90 % interval of that mean, and one of a single replay.
 """
 
-import csv
 import math
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -15,9 +14,8 @@ from functools import cache, partial
 import numpy as np
 from tqdm import tqdm
 
-from zbo import command, ground, optimize, replay, searches, storage
+from zbo import command, ground, replay, searches, storage
 from zbo.errors import InputError
-from zbo.optimize import Optimizer
 from zbo.searches import SEARCHES, START, Search, zbo
 
 # What a search in all N values of β would propose is unlike anything in the table.
@@ -33,19 +31,16 @@ def given_up(look: int) -> Search:
     """
 
     def search(arena: replay.Replay, budget: int) -> Iterator[np.ndarray]:
-        settings = optimize.Settings(initial=START, iterations=10 * budget, stop_threshold=0)
-        optimizer = Optimizer(arena.z, settings, int(arena.rng.integers(2**31)))
         seen: list[float] = []
 
         def promising(value: float) -> bool:
             seen.append(value)
             return len(seen) <= START or value >= np.median(seen)
 
-        while arena.spent < budget:
-            for index in optimizer.ask():
-                value = arena.train_while(arena.beta[index], look, promising)
-                optimizer.tell(index, value)  # given up counts as failed: as the worst seen
-            yield arena.beta[optimizer.best_estimated]
+        def train(arena: replay.Replay, beta: np.ndarray) -> float:
+            return arena.train_while(beta, look, promising)
+
+        yield from zbo(initial=START, iterations=10 * budget, train=train)(arena, budget)
 
     return search
 
@@ -91,10 +86,7 @@ def main(argv: list[str] | None = None) -> None:
             seeds = [[args.settings["seed"], number] for number in range(args.replays)]
             one = partial(_replay, args.ground, name, args.objective, args.judge, args.budget)
             rows += _rows(name, pool.map(one, seeds, chunksize=4))
-    with storage.whole(args.output) as beside, open(beside, "w", newline="") as file:
-        table = csv.DictWriter(file, rows[0])
-        table.writeheader()
-        table.writerows(rows)
+    storage.write_table(args.output, rows)
 
 
 _load = cache(replay.load)  # once a process

@@ -4,12 +4,10 @@ Left and middle, mean over replays with the 90 % interval of the mean; right, a 
 """
 
 import argparse
-import csv
-from pathlib import Path
 
 import numpy as np
 
-from zbo import command, plots
+from zbo import command, plots, storage
 
 NAMES = {
     "zbo": "zBO",
@@ -32,10 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--rivals", required=True, help="rivals.csv")
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
-    replayed, runs = (
-        [*csv.DictReader(Path(path).read_text().splitlines())]
-        for path in (args.replayed, args.rivals)
-    )
+    replayed, runs = (storage.read_table(path) for path in (args.replayed, args.rivals))
     shown, ran = (
         [name for name in NAMES if any(row["search"] == name for row in rows)]
         for rows in (replayed, runs)

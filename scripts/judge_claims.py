@@ -1,7 +1,6 @@
 """Judge the paper's claims by the results of its three studies."""
 
 import argparse
-import csv
 from html import escape
 from itertools import groupby
 from pathlib import Path
@@ -80,10 +79,7 @@ def main(argv: list[str] | None = None) -> None:
             }
         )
     table, page = args.output
-    with storage.whole(table) as beside, open(beside, "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+    storage.write_table(table, rows, COLUMNS)
     seeds = max(len(v["accuracy"]) for study in found for v in study.scores.values())
     with storage.whole(page) as beside:
         beside.write_text(_page(rows, seeds))

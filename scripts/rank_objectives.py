@@ -6,8 +6,6 @@ intervals from resampling trajectories. Beside them how far each spreads over la
 the seeds of one, and between them.
 """
 
-import csv
-
 import numpy as np
 from scipy.stats import rankdata, spearmanr
 from tqdm import tqdm
@@ -26,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     measures = table.at()
     judge = measures[args.judge]
     rng = np.random.default_rng(args.settings["seed"])
+    draws = rng.integers(0, len(judge), (args.resamples, len(judge)))
     rows = []
     ranked = {name: of(measures) for name, of in ground.OBJECTIVES.items()} | {args.judge: judge}
     for name, objective in tqdm(ranked.items(), unit="objective"):
@@ -33,16 +32,12 @@ def main(argv: list[str] | None = None) -> None:
         seeds, trajectories = _spread(objective[~table.constant])
         row |= {"sd_of_seeds": f"{seeds:.4f}", "sd_of_trajectories": f"{trajectories:.4f}"}
         for way, correlate in WAYS.items():
-            draws = rng.integers(0, len(judge), (args.resamples, len(judge)))
             resampled = [correlate(objective[draw], judge[draw]) for draw in draws]
             low, high = np.quantile(resampled, [0.05, 0.95])
             row |= {way: f"{correlate(objective, judge):.3f}"}
             row |= {f"{way}_low": f"{low:.3f}", f"{way}_high": f"{high:.3f}"}
         rows.append(row)
-    with storage.whole(args.output) as beside, open(beside, "w", newline="") as file:
-        table = csv.DictWriter(file, rows[0])
-        table.writeheader()
-        table.writerows(rows)
+    storage.write_table(args.output, rows)
 
 
 def _spread(values: np.ndarray) -> tuple[float, float]:

@@ -6,7 +6,6 @@ pictures itself: it can be mailed, and read on a phone without a network.
 
 import argparse
 import base64
-import csv
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -80,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
     studies = [study(Path(folder), args.figures, captions) for folder in args.studies]
     kind = "simulated " if any(each["simulated"] for each in studies) else ""
     paper = [picture(Path(path), captions, kind) for path in args.paper if path.endswith(".png")]
-    tables = [rows_of(path) for path in args.paper if path.endswith(".csv")]
+    tables = [storage.read_table(path) for path in args.paper if path.endswith(".csv")]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(Path(args.template).read_text()).render(
         studies=studies,
@@ -145,7 +144,7 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
         if (source := path.stem.rpartition("-")[0]) == "design"
         or (source.isdigit() and int(source) < end)
     ]
-    rows = rows_of(folder / "scores.csv")
+    rows = storage.read_table(folder / "scores.csv")
     models = [folder / f"models/{row['model']}-{row['replicate']}.h5" for row in rows]
     made = [storage.facts(path, kind="trial") for path in trials]
     made += [storage.facts(path, kind="model") for path in models]
@@ -197,7 +196,7 @@ def score_table(path: Path) -> dict[str, Any]:
     Returns:
         `head`, names of the columns, and `rows`, one a model: its name, seeds, and cells.
     """
-    rows = rows_of(path)
+    rows = storage.read_table(path)
     shown = [name for name in COLUMNS if any(row.get(name) for row in rows)]
     table = []
     for model in dict.fromkeys(row["model"] for row in rows):
@@ -211,18 +210,6 @@ def score_table(path: Path) -> dict[str, Any]:
         name = plots.called(model, int(of_model[0]["classes"])).replace(plots.BETA, "β_c")
         table.append([name, seeds, *cells])
     return {"head": ["model", "seeds", *(COLUMNS[name][0] for name in shown)], "rows": table}
-
-
-def rows_of(path: str | Path) -> list[dict[str, str]]:
-    """Read a table, a dictionary a row.
-
-    Raises:
-        InputError: If the file is missing.
-    """
-    if not Path(path).exists():
-        raise InputError(f"{path}: there is no such file; run the workflow to make it")
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def picture(path: Path, captions: Path, kind: str) -> Picture:

@@ -10,9 +10,10 @@ from collections.abc import Callable
 import numpy as np
 
 from zbo import channels, command, evaluation, ground, population, storage, training
+from zbo.arena import Arena
 from zbo.errors import InputError
 from zbo.objective import ObjectiveSettings
-from zbo.searches import SEARCHES, Arena
+from zbo.searches import SEARCHES
 
 POPULATION = "population"  # trains in its own way
 LATENT = ("zbo", "zbo-paper", "random")  # the others know no latent space

@@ -1,6 +1,5 @@
 """Score the compared models: label scores where there are labels, objective, loss."""
 
-import csv
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,10 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     columns = ["model", "classes", "replicate", "seed", "status", *scores.LABEL_SCORES, "rotation"]
     columns += [*objective.PARTS, "loss", "seconds"]
     rows = [_row(path, images, args.settings["model"]["classes"]) for path in args.models]
-    with storage.whole(args.output) as beside, open(beside, "w", newline="") as file:
-        table = csv.DictWriter(file, columns, restval="")
-        table.writeheader()
-        table.writerows(rows)
+    storage.write_table(args.output, rows, columns)
 
 
 def _row(path: str, images: dict[str, np.ndarray], classes: int) -> dict:

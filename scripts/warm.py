@@ -24,6 +24,9 @@ import zlib
 from importlib import import_module
 from pathlib import Path
 
+PASSED_ON = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+BEGIN = b"\0"  # no signal's number
+
 
 def main(argv: list[str] | None = None) -> None:
     """Run the command named first, warm where it can be."""
@@ -72,9 +75,13 @@ def _hand_over(place: bytes, words: list[str]) -> int | None:
                 return None
         except OSError:
             return None
-        for passed_on in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for passed_on in PASSED_ON:
             signal.signal(passed_on, lambda number, _: line.send(bytes([number])))
-        code = line.recv(1)
+        try:
+            line.sendall(BEGIN)
+            code = line.recv(1)
+        except OSError:  # a signal came first
+            code = b""
         return code[0] if code else 1
 
 
@@ -109,6 +116,11 @@ def _attend(line: socket.socket) -> None:
     size, streams, *_ = socket.recv_fds(line, 8, 3)
     with line.makefile("rb") as sent:
         words, environment, folder = json.loads(sent.read(*struct.unpack("Q", size)))
+    line.sendall(b"+")  # the other end takes signals over before it lets the work begin
+    if line.recv(1) != BEGIN:
+        os._exit(1)
+    # Python forgets a signal that comes between a fork and the child's first step.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, PASSED_ON)
     worker = os.fork()
     if worker == 0:
         line.close()
@@ -119,10 +131,10 @@ def _attend(line: socket.socket) -> None:
         os.environ.clear()
         os.environ.update(environment)
         sys.argv = words
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return
     for given in streams:
         os.close(given)
-    line.sendall(b"+")  # it has begun
     ended = os.pidfd_open(worker)
     while ended not in select.select([line, ended], [], [])[0]:
         number = line.recv(1)  # a signal; nothing if the job's own process was killed

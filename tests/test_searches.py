@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from zbo import families, searches
+from zbo.arena import Arena
 from zbo.errors import InputError
-from zbo.searches import SEARCHES, Arena
+from zbo.searches import SEARCHES
 
 CYCLES, BOUNDS = 12, (0.1, 10.0)
 SAMPLED = ("linear_cooldown", "segments", "periodic", "constant")

@@ -122,6 +122,18 @@ def test_a_signal_reaches_the_work(jobs, number):
     assert jobs.imports == 1
 
 
+def test_no_work_outlives_a_signal_whenever_it_comes(jobs):
+    jobs("first")
+    for delay in np.linspace(0, 0.2, 40):
+        job = jobs.start("wait")
+        time.sleep(delay)
+        job.send_signal(signal.SIGINT)
+        job.communicate(timeout=30)  # ends once nobody holds the job's output
+        assert job.returncode != 0
+    assert jobs("again")[0] == 0
+    assert jobs.imports == 1
+
+
 def test_the_copy_ends_with_the_run(jobs):
     jobs("first")
     job = jobs.start("wait")

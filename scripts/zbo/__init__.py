@@ -3,7 +3,8 @@
 Each module is one idea and imports only from those above it in this list:
 
 errors           what a person's mistake is called
-storage          HDF5 files, whole or not at all, with their provenance
+storage          HDF5 files and tables, whole or not at all
+channels         what a trajectory holds: β_c, or β_c and β_d
 config           one study's settings, checked against config/schema.yaml
 command          what every script does the same way
 image_sources    where images come from
@@ -31,5 +32,8 @@ panels           panels that several figures share, made of a study's files
 claims           what the paper claims, as rules that judge a study's scores
 paper_claims     the paper's claims, each with where it stands
 ground           the measuring ground: many trajectories, several seeds each
-replay           searches replayed on it
+arena            what a search works on
+replay           an arena that looks into the ground's table
+searches         zBO and its rivals
+population       a rival with a trainer of its own
 """

@@ -1,6 +1,6 @@
 """The measuring ground: many trajectories, several seeds each, one table to replay searches on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -155,16 +155,12 @@ def agreement(classes: np.ndarray, rng: np.random.Generator, others: int = 20) -
     return found
 
 
-# What a search could maximize, of a look's measures, numbers or arrays of them; higher is better.
-OBJECTIVES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-    "l1": lambda of: of["l1"],
-    "l1-l2": lambda of: of["l1"] - of["l2"],
+# What a search could maximize, beside what a study may.
+OBJECTIVES = objective.OBJECTIVES | {
     "l1+l2": lambda of: of["l1"] + of["l2"],
-    "information": lambda of: of["information"],
     "usage": lambda of: of["usage"],
     "confidence": lambda of: of["confidence"],
     # Not of one training alone: of the table, once all are there.
     "agreement": lambda of: of["agreement"],
     "-reconstruction": lambda of: -of["reconstruction"],
-    "elbo": lambda of: -(of["reconstruction"] + of["kl_c"] + of["kl_d"]),
 }

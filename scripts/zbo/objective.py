@@ -7,9 +7,10 @@ path (`my_module:my_objective`).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
+from typing import Any
 
 import numpy as np
 import scipy.special
@@ -88,15 +89,19 @@ def score(learned: Learned, settings: ObjectiveSettings) -> Score:
     """
     manifolds = torch.as_tensor(learned.manifolds)
     own = check(settings, manifolds.shape[-2:])
-    l1 = l2 = known = math.nan
+    parts = dict.fromkeys(("l1", "l2", "information"), math.nan)
     if learned.probabilities.shape[1]:
-        l1, l2 = between_classes(manifolds, settings), within_classes(manifolds, settings)
-        known = information(learned.probabilities)
+        parts = {
+            "l1": between_classes(manifolds, settings),
+            "l2": within_classes(manifolds, settings),
+            "information": information(learned.probabilities),
+        }
     if settings.name in OBJECTIVES:
-        value = OBJECTIVES[settings.name](learned, l1, l2, known)
+        terms = {name: getattr(learned, name) for name in ("reconstruction", "kl_c", "kl_d")}
+        value = OBJECTIVES[settings.name](parts | terms)
     else:
         value = float(own(learned, settings))
-    return Score(value, l1, l2, known)
+    return Score(value, **parts)
 
 
 def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable | None:
@@ -127,27 +132,16 @@ def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable |
     )
 
 
-def elbo(learned: Learned) -> float:
-    """Evidence lower bound, both KL terms at full weight (Kingma and Welling 2014, eq. 3).
-
-    Comparable between trajectories, as the loss, which each weighs for itself, is not. The
-    reconstruction term alone would not do: the less the KL terms weigh, the better it gets.
-
-    Args:
-        learned: What a training gave; its terms are means over the last cycle.
-
-    Returns:
-        Nats an image, higher is better.
-    """
-    return -(learned.reconstruction + learned.kl_c + learned.kl_d)
-
-
-# Those about classes are named in config.ABOUT_CLASSES, too.
-OBJECTIVES: dict[str, Callable[[Learned, float, float, float], float]] = {
-    "l1": lambda learned, l1, l2, known: l1,  # the paper's choice for MNIST
-    "l1-l2": lambda learned, l1, l2, known: l1 - l2,  # equation 2
-    "information": lambda learned, l1, l2, known: known,
-    "elbo": lambda learned, l1, l2, known: elbo(learned),
+# What is maximized, of a training's measures, numbers or arrays of them; higher is better. Those
+# about classes are named in config.ABOUT_CLASSES, too.
+OBJECTIVES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "l1": lambda of: of["l1"],  # the paper's choice for MNIST
+    "l1-l2": lambda of: of["l1"] - of["l2"],  # equation 2
+    "information": lambda of: of["information"],
+    # Evidence lower bound, nats an image, both KL terms at full weight (Kingma and Welling 2014,
+    # eq. 3): comparable between trajectories, as the loss, which each weighs for itself, is not.
+    # The reconstruction term alone would not do: the less the KL terms weigh, the better it gets.
+    "elbo": lambda of: -(of["reconstruction"] + of["kl_c"] + of["kl_d"]),
 }
 
 

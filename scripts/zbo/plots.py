@@ -4,7 +4,6 @@ A panel draws arrays on the Axes it is given; the scripts figure_*.py choose pan
 Figures are made without pyplot, so that they need no display and hold no global state.
 """
 
-import csv
 import logging
 import math
 from collections.abc import Iterable, Sequence
@@ -20,7 +19,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from zbo import storage
-from zbo.errors import InputError
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph
 
@@ -337,14 +335,11 @@ def read_scores(
     Raises:
         InputError: If the file is missing.
     """
-    if not Path(path).exists():
-        raise InputError(f"{path}: there is no such file; run the workflow to make it")
     models: dict[str, dict[str, list[float]]] = {}
-    with open(path, newline="") as file:
-        for row in csv.DictReader(file):
-            of_model = models.setdefault(row["model"], {score: [] for score in columns})
-            for score, values in of_model.items():
-                values.append(float(row[score] or "nan"))
+    for row in storage.read_table(path):
+        of_model = models.setdefault(row["model"], {score: [] for score in columns})
+        for score, values in of_model.items():
+            values.append(float(row[score] or "nan"))
     return {
         model: {score: np.array(values) for score, values in scores.items()}
         for model, scores in models.items()

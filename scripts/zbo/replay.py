@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from zbo import channels, storage
-from zbo.families import Bounds
-from zbo.searches import Arena
+from zbo.arena import Arena
+from zbo.channels import Bounds
 
 Objective = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
@@ -118,7 +118,7 @@ class Replay(Arena):
         self.ground = ground
         looks = range(len(ground.cycles))
         self.objective = np.stack([objective(ground.at(look)) for look in looks], -1)
-        self._log_beta = np.log(ground.beta)
+        self._log_beta = np.log(ground.beta).reshape(len(ground.beta), -1)
         shuffled = [rng.permutation(count) for count in ground.repeats]
         half = [max(1, len(order) // 2) if split else len(order) for order in shuffled]
         self._seen = [order[:n] for order, n in zip(shuffled, half, strict=True)]
@@ -156,12 +156,7 @@ class Replay(Arena):
 
     def nearest(self, beta: np.ndarray) -> int:
         """The trajectory in the table nearest to one, root mean square in log β."""
-        return int(
-            np.square(self._log_beta - np.log(beta))
-            .reshape(len(self._log_beta), -1)
-            .sum(1)
-            .argmin()
-        )
+        return int(np.square(self._log_beta - np.log(beta).ravel()).sum(1).argmin())
 
     def judge(self, measure: np.ndarray, beta: np.ndarray) -> float:
         """Mean over the seeds that the search did not see."""

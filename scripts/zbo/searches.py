@@ -2,11 +2,11 @@
 
 A search is a function `(arena, budget) -> iterator`: it trains through `arena.train(beta)` until
 the budget is spent and gives, after each training or batch of them, the trajectory it would
-recommend. An arena trains for real (scripts/run_search.py) or looks into a table (`replay`).
+recommend.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -14,49 +14,11 @@ import torch
 from scipy.special import ndtri
 
 from zbo import families, optimize
+from zbo.arena import Arena
 from zbo.errors import InputError
-from zbo.families import Bounds
 from zbo.optimize import Optimizer
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
-
-
-@dataclass
-class Arena:
-    """What a search may use: where it may look, a way to train, chance.
-
-    Attributes:
-        z: Latent points of the search space, shape (m, d).
-        beta: Their trajectories, shape (m, N).
-        bounds: Smallest and largest β.
-        families: Names of the sampled families.
-        rng: Of the search.
-        values: Objective of each training so far, NaN if it failed or was given up.
-        spent: What they cost, in whole trainings.
-    """
-
-    z: np.ndarray
-    beta: np.ndarray
-    bounds: Bounds
-    families: tuple[str, ...]
-    rng: np.random.Generator
-    values: list[float] = field(default_factory=list, init=False)
-    spent: float = field(default=0, init=False)
-
-    def train(self, beta: np.ndarray) -> float:
-        """Train once along a trajectory, shape (N,), with a seed of its own: its objective."""
-        self.values.append(self._train(beta))
-        self.spent += 1
-        return self.values[-1]
-
-    def _train(self, beta: np.ndarray) -> float:
-        raise NotImplementedError
-
-    @property
-    def best(self) -> int:
-        """Which training had the highest objective."""
-        return int(np.nanargmax(self.values))
-
 
 Search = Callable[[Arena, int], Iterator[np.ndarray]]
 
@@ -80,13 +42,20 @@ def lottery(beta: np.ndarray) -> Search:
     return search
 
 
-def zbo(replicates: int = 1, recommend: str = "mean", explore: float = 1, **changes) -> Search:
+def zbo(
+    replicates: int = 1,
+    recommend: str = "mean",
+    explore: float = 1,
+    train: Callable[[Arena, np.ndarray], float] = Arena.train,
+    **changes,
+) -> Search:
     """Run `zbo.optimize.Optimizer` over the latent space.
 
     Args:
         replicates: Trainings of each point it asks for.
         recommend: "mean", the highest posterior mean, or "lucky", the best point seen.
         explore: Share of the budget after which it trains the points of the highest mean.
+        train: How a trajectory is trained; NaN counts as the worst seen.
         **changes: Of `optimize.Settings`.
     """
 
@@ -99,7 +68,7 @@ def zbo(replicates: int = 1, recommend: str = "mean", explore: float = 1, **chan
             if arena.spent >= explore * budget:
                 optimizer.settings = replace(settings, acquisition="ucb", ucb_beta=0)
             for index in optimizer.ask():
-                values = np.array([arena.train(arena.beta[index]) for _ in range(replicates)])
+                values = np.array([train(arena, arena.beta[index]) for _ in range(replicates)])
                 variance = values.var(ddof=1) / replicates if replicates > 1 else np.nan
                 optimizer.tell(index, values.mean(), variance)
             chosen = optimizer.best_estimated if recommend == "mean" else optimizer.best_evaluated
@@ -185,10 +154,14 @@ def turbo(initial: int = 10, patience: int = 4, candidates: int = 512) -> Search
         sobol = torch.quasirandom.SobolEngine(
             cycles, scramble=True, seed=int(arena.rng.integers(2**31))
         )
+
+        def decode(one: np.ndarray) -> np.ndarray:
+            return np.exp(low + one * (high - low))
+
         x, length, streak = list(sobol.draw(initial).numpy().astype(float)), 0.8, 0
         for one in x[:budget]:
-            arena.train(np.exp(low + one * (high - low)))
-            yield np.exp(low + x[arena.best] * (high - low))
+            arena.train(decode(one))
+            yield decode(x[arena.best])
         while arena.spent < budget:
             values = np.array(arena.values)
             values = np.where(np.isfinite(values), values, np.nanmin(values))
@@ -205,12 +178,12 @@ def turbo(initial: int = 10, patience: int = 4, candidates: int = 512) -> Search
                 drawn = model.posterior(torch.tensor(pool)).rsample(torch.Size([1]))
             x.append(pool[int(drawn.argmax())])
             before = np.nanmax(arena.values)
-            value = arena.train(np.exp(low + x[-1] * (high - low)))
+            value = arena.train(decode(x[-1]))
             streak = max(streak, 0) + 1 if value > before else min(streak, 0) - 1
             if streak in (3, -patience):
                 length = min(length * 2, 1.6) if streak > 0 else length / 2
                 streak = 0
-            yield np.exp(low + x[arena.best] * (high - low))
+            yield decode(x[arena.best])
 
     return search
 

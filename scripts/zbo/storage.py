@@ -1,11 +1,12 @@
-"""HDF5 files between the stages: written whole or not at all, checked when read."""
+"""HDF5 files between the stages, and tables: written whole or not at all, checked when read."""
 
+import csv
 import io
 import json
 import os
 import platform
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
@@ -41,6 +42,34 @@ def whole(path: str | Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_table(
+    path: str | Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()
+) -> None:
+    """Write a CSV table, whole or not at all.
+
+    Args:
+        path: Where.
+        rows: Column to value each; what a row lacks is left blank.
+        columns: In this order; by default the first row's.
+    """
+    with whole(path) as beside, open(beside, "w", newline="") as file:
+        table = csv.DictWriter(file, columns or rows[0], restval="")
+        table.writeheader()
+        table.writerows(rows)
+
+
+def read_table(path: str | Path) -> list[dict[str, str]]:
+    """Read a CSV table, a dictionary a row.
+
+    Raises:
+        InputError: If the file is missing.
+    """
+    if not Path(path).exists():
+        raise InputError(f"{path}: there is no such file; run the workflow to make it")
+    with open(path, newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any) -> None:
