@@ -32,7 +32,7 @@ run report: $(VENV)/installed
 install: $(VENV)/installed
 
 test: $(VENV)/installed
-	@python -m pytest tests -m "not cluster"
+	@python -m pytest tests -m "not cluster" -n logical --maxprocesses 8 --dist worksteal
 
 test-cluster: $(VENV)/installed
 	@python -m pytest tests/test_cluster.py

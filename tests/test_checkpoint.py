@@ -143,12 +143,11 @@ def test_a_sigterm_saves_every_training_under_way(tmp_path, threads):
     torch.set_num_threads(threads)
     beta = np.linspace(2, 0.1, 2000)
     paths = [tmp_path / f"{i}" for i in range(2)]
-    seen = threading.Event()
+    begun = threading.Barrier(threads, action=lambda: os.kill(os.getpid(), signal.SIGTERM))
 
     def watch(cycle, _):
-        if cycle == 3 and not seen.is_set():
-            seen.set()
-            os.kill(os.getpid(), signal.SIGTERM)
+        if cycle == 3:
+            begun.wait(60)
 
     before = signal.getsignal(signal.SIGTERM)
     pair = [a_training(p, beta=beta, seed=i, progress=watch) for i, p in enumerate(paths)]
