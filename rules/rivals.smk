@@ -8,6 +8,11 @@ rule rival:
     input:
         images="results/{study}/images.h5",
         space="results/{study}/space.h5",
+        # The lottery is told the best constant.
+        ground=branch(
+            lambda wildcards: wildcards.search == "lottery",
+            then="results/{study}/ground.h5",
+        ),
     output:
         "results/{study}/rivals/{search}-{repeat}.h5",
     log:
@@ -18,6 +23,9 @@ rule rival:
     priority: lambda wildcards: -int(wildcards.repeat)
     params:
         settings=settings_for("rival"),
+        ground=lambda wildcards, input: (
+            f"--ground {input.ground}" if input.ground else ""
+        ),
     shell:
         """
         python scripts/run_search.py \
@@ -26,7 +34,7 @@ rule rival:
             --images {input.images:q} \
             --space {input.space:q} \
             --search {wildcards.search} \
-            --repeat {wildcards.repeat} \
+            --repeat {wildcards.repeat} {params.ground} \
             --output {output:q} 2>{log:q}
         """
 
@@ -35,7 +43,6 @@ rule rivals:
     """Put what the searches found into one table."""
     input:
         searches=rivals_of_study,
-        ground="results/{study}/ground.h5",
         script="scripts/collect_rivals.py",
     output:
         "results/{study}/rivals.csv",
@@ -48,7 +55,6 @@ rule rivals:
         python {input.script:q} \
             --settings {params.settings:q} \
             --searches {input.searches:q} \
-            --ground {input.ground:q} \
             --output {output:q} >{log:q} 2>&1
         """
 

@@ -3,7 +3,8 @@
 For each search and cost: what a person would get. `recommended` is the mean score of the
 recommended trajectory over seeds the search has not seen, `kept` that of the one model with the
 highest objective it has trained, `objective` the recommended trajectory's objective over the unseen
-seeds. Mean over replays with a 90 % interval of that mean, and one of a single replay.
+seeds. Mean over replays with a 90 % interval of that mean, and one of a single replay. `spent` is
+less than `trainings` where a search stopped by itself.
 """
 
 import math
@@ -20,7 +21,7 @@ from zbo.searches import SEARCHES, START, Search, zbo
 
 # What a search in all N values of β would propose is unlike anything in the table.
 NOT_REPLAYED = ("bo-cycles", "turbo")
-LOTTERIES = ("lottery, best constant", "lottery, beta 1")
+LOTTERIES = ("lottery", "lottery, beta 1")
 
 
 def given_up(look: int) -> Search:
@@ -49,7 +50,7 @@ def given_up(look: int) -> Search:
 VARIANTS = {
     "zbo, given up at 60 %": given_up(2),
     "zbo, given up at 80 %": given_up(3),
-    "zbo, second half at the best mean": zbo(initial=START, explore=0.5),
+    "zbo, stops by itself": zbo(initial=START, stop_threshold=0.01),
     "zbo, lucky best": zbo(initial=START, recommend="lucky"),
     "zbo, two seeds a point": zbo(initial=START // 2, replicates=2),
     "zbo, two at once": zbo(initial=START, batch_size=2),
@@ -112,21 +113,25 @@ def _replay(
 def _search(name: str, table: replay.Ground, values: np.ndarray) -> Search:
     if name == "lottery, beta 1":
         return searches.lottery(table.beta[table.constant_nearest(table.unit_beta)])
-    if name == "lottery, best constant":
+    if name == "lottery":
         return searches.lottery(table.beta[table.best_constant(values)])
     return COMPARED[name]
 
 
 def _rows(name: str, replays: Iterable[dict[int, dict[str, float]]]) -> list[dict]:
-    by_cost: dict[int, list[dict[str, float]]] = {}
-    for found in replays:
-        for spent, values in found.items():
-            by_cost.setdefault(spent, []).append(values)
-    return [_row(name, spent, values) for spent, values in sorted(by_cost.items())]
+    """One row a cost; a replay that stopped before stands as it did."""
+    every = list(replays)
+    rows = []
+    for cost in sorted({cost for found in every for cost in found}):
+        begun = [found for found in every if min(found) <= cost]
+        reached = [max(at for at in found if at <= cost) for found in begun]
+        values = [found[at] for found, at in zip(begun, reached, strict=True)]
+        rows.append(_row(name, cost, float(np.mean(reached)), values))
+    return rows
 
 
-def _row(name: str, spent: int, values: list[dict[str, float]]) -> dict:
-    row = {"search": name, "trainings": spent, "replays": len(values)}
+def _row(name: str, cost: int, spent: float, values: list[dict[str, float]]) -> dict:
+    row = {"search": name, "trainings": cost, "spent": f"{spent:.1f}", "replays": len(values)}
     for what in values[0]:
         drawn = np.array([value[what] for value in values])
         error = 1.645 * drawn.std(ddof=1) / np.sqrt(len(drawn)) if len(drawn) > 1 else np.nan

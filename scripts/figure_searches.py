@@ -12,6 +12,7 @@ from zbo import command, plots, storage
 NAMES = {
     "zbo": "zBO",
     "zbo-paper": "zBO, the paper's fit",
+    "zbo-seeds": "zBO, then seeds",
     "random": "random latent points",
     "tpe": "TPE on family parameters",
     "cma-es": "CMA-ES on family parameters",
@@ -19,7 +20,8 @@ NAMES = {
     "bo-cycles": "BO on all cycles",
     "turbo": "trust region, all cycles",
     "population": "population based",
-    "lottery, best constant": "seed lottery, best constant",
+    "constants": "constants, then seeds",
+    "lottery": "seed lottery, best constant",
     "lottery, beta 1": rf"seed lottery, {plots.BETA} = 1",
 }
 

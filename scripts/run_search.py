@@ -9,14 +9,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from zbo import channels, command, evaluation, ground, population, storage, training
+from zbo import channels, command, evaluation, ground, population, replay, storage, training
 from zbo.arena import Arena
 from zbo.errors import InputError
 from zbo.objective import ObjectiveSettings
-from zbo.searches import SEARCHES
+from zbo.searches import SEARCHES, Search, lottery
 
 POPULATION = "population"  # trains in its own way
-LATENT = ("zbo", "zbo-paper", "random")  # the others know no latent space
+LOTTERY = "lottery"  # is told the best constant of the ground
+LATENT = ("zbo", "zbo-paper", "zbo-seeds", "random")  # the others know no latent space
 
 
 class Real(Arena):
@@ -72,11 +73,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--space", required=True, help="space.h5")
     parser.add_argument("--search", required=True, help="which")
     parser.add_argument("--repeat", required=True, type=int, help="which repeat; seeds derive")
+    parser.add_argument("--ground", help="ground.h5, for the lottery")
     parser.add_argument("--output", required=True, help="rivals/{search}-{repeat}.h5")
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
-    if args.search not in (*SEARCHES, POPULATION):
-        known = ", ".join((*SEARCHES, POPULATION))
+    if args.search not in (*SEARCHES, LOTTERY, POPULATION):
+        known = ", ".join((*SEARCHES, LOTTERY, POPULATION))
         raise InputError(f"rivals.searches: there is no '{args.search}'; choose from {known}")
     if (name := args.settings["objective"]["name"]) not in ground.OBJECTIVES:
         known = ", ".join(ground.OBJECTIVES)
@@ -98,7 +100,7 @@ def main(argv: list[str] | None = None) -> None:
         spent, recommended = [chosen["budget"]], [beta]
     else:
         show = command.progress_bar(chosen["budget"], args.search)
-        for beta in SEARCHES[args.search](arena, chosen["budget"]):
+        for beta in _search(args)(arena, chosen["budget"]):
             spent.append(arena.spent)
             recommended.append(beta)
             show(arena.spent - 1, arena.values[arena.best])
@@ -123,6 +125,16 @@ def main(argv: list[str] | None = None) -> None:
     )
     accuracy = np.mean([one["accuracy"] for one in fresh])
     print(f"{args.output}: accuracy {accuracy:.3f} over {len(fresh)} fresh seeds")
+
+
+def _search(args) -> Search:
+    if args.search != LOTTERY:
+        return SEARCHES[args.search]
+    if not args.ground:
+        raise InputError(f"--search {LOTTERY}: needs --ground, which knows the best constant")
+    table = replay.load(args.ground)
+    objective = ground.OBJECTIVES[args.settings["objective"]["name"]](table.at())
+    return lottery(table.beta[table.best_constant(objective)])
 
 
 def _population(arena: Real, show: Callable[[int, float], None]) -> tuple[np.ndarray, np.ndarray]:

@@ -116,10 +116,21 @@ def test_searching_beats_chance_where_there_is_something_to_find(table, tmp_path
     found = {row["search"]: float(row["recommended"]) for row in rows}
     assert found["zbo"] > found["random"]
     # The lottery sees every seed, a search that is judged does not.
-    compare_searches.main([*arguments.split(), "--searches", "lottery, best constant"])
+    compare_searches.main([*arguments.split(), "--searches", "lottery"])
     rows = list(csv.DictReader(out.open()))
     assert [int(row["trainings"]) for row in rows] == list(range(1, 21))
     assert len({row["recommended"] for row in rows}) == 1
+
+
+def test_a_search_that_stops_stands_as_it_did(table, tmp_path):
+    out = tmp_path / "searches.csv"
+    arguments = f"--settings digits --ground {table} --budget 40 --replays 3 --output {out}"
+    compare_searches.main([*arguments.split(), "--searches", "zbo, stops by itself"])
+    rows = list(csv.DictReader(out.open()))
+    assert {row["replays"] for row in rows} == {"3"}
+    spent = [float(row["spent"]) for row in rows]
+    assert spent == sorted(spent)
+    assert 10 <= spent[-1] < float(rows[-1]["trainings"])
 
 
 def test_a_search_that_is_not_there_is_refused(table, tmp_path):

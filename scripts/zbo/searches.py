@@ -42,6 +42,28 @@ def lottery(beta: np.ndarray) -> Search:
     return search
 
 
+def constants(count: int = 8, explore: float = 0.5) -> Search:
+    """Try constants in turn, evenly spaced in log β; then seed after seed of the best.
+
+    Args:
+        count: Constants.
+        explore: Share of the budget after which only the one of the highest mean is trained.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        beta = np.tile(np.geomspace(*arena.bounds, count)[:, None], arena.beta.shape[1])
+        found: list[list[float]] = [[] for _ in beta]
+        best = 0
+        while arena.spent < budget:
+            turn = len(arena.values) % count if arena.spent < explore * budget else best
+            found[turn].append(arena.train(beta[turn]))
+            means = [np.mean(values) if values else np.nan for values in found]
+            best = int(np.argmax(np.nan_to_num(means, nan=-np.inf)))
+            yield beta[best]
+
+    return search
+
+
 def zbo(
     replicates: int = 1,
     recommend: str = "mean",
@@ -54,7 +76,8 @@ def zbo(
     Args:
         replicates: Trainings of each point it asks for.
         recommend: "mean", the highest posterior mean, or "lucky", the best point seen.
-        explore: Share of the budget after which it trains the points of the highest mean.
+        explore: Share of the budget after which it trains the points of the highest mean: where
+            they lie close together, seeds of one trajectory.
         train: How a trajectory is trained; NaN counts as the worst seen.
         **changes: Of `optimize.Settings`.
     """
@@ -67,6 +90,8 @@ def zbo(
         while arena.spent < budget:
             if arena.spent >= explore * budget:
                 optimizer.settings = replace(settings, acquisition="ucb", ucb_beta=0)
+            if optimizer.stopped:
+                return
             for index in optimizer.ask():
                 values = np.array([train(arena, arena.beta[index]) for _ in range(replicates)])
                 variance = values.var(ddof=1) / replicates if replicates > 1 else np.nan
@@ -228,6 +253,8 @@ SEARCHES: dict[str, Search] = {
     "zbo-paper": zbo(
         surrogate="paper", acquisition="ei", design="random", initial=START, recommend="lucky"
     ),
+    "zbo-seeds": zbo(initial=START, explore=0.5),
+    "constants": constants(),
     "tpe": sampler(
         lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=START),
         family_parameters,
