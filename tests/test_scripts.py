@@ -129,16 +129,17 @@ def test_clusters_of_latents_leave_the_angle_out(tmp_path):
     assert (row["classes"], row["objective"], row["l1"]) == ("0", "-7.0000", "")
 
 
-def test_the_example_of_learning_rates(tmp_path, capsys):
-    figure = tmp_path / "rates.png"
-    small = ["--epochs", "4", "--trials", "8", "--searches", "2", "--seeds", "2"]
-    importlib.import_module("example_learning_rate").main([*small, "--output", str(figure)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("problem", "worst"), [("learning-rate", np.log(10)), ("rvae", 0.15)])
+def test_the_examples_learn_something(tmp_path, capsys, problem, worst):
+    figure = tmp_path / "found.png"
+    small = [problem, "--trials", "8", "--searches", "1", "--seeds", "1"]
+    importlib.import_module("example").main([*small, "--output", str(figure)])
     assert figure.read_bytes().startswith(b"\x89PNG")
     said = capsys.readouterr().out
-    for name in ("best schedule", "best constant rate"):
-        loss, accuracy = re.search(name + r" +(\S+) ± \S+ +(\S+) ± ", said).groups()
-        assert 0 < float(loss) < np.log(10)  # both better than guessing
-        assert 0.1 < float(accuracy) <= 1
+    for name in ("best schedule", "best constant"):
+        # Worse is guessing; for pixels, whose standard deviation is 0.185, little more than that.
+        assert 0 < float(re.search(name + r" +(\S+)", said)[1]) < worst
 
 
 def test_fixed_seeds_are_the_same_for_every_trial(prepared):
