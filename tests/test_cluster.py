@@ -196,6 +196,36 @@ def test_cancelled_drained_and_joined_by_a_second_run(folder, local):
     assert search_results(folder.path) == search_results(local)
 
 
+def test_preempted_and_its_node_lost(folder, local):
+    running = folder.start()
+    first = folder.running()["JobId"]
+    options = ["--partition=urgent", "--gpus=2", "--chdir=/tmp", "--output=/dev/null"]
+    slurm("sbatch", *options, "--wrap", "sleep 3")
+    until(lambda: restarts(folder, first))
+    slurm("scontrol", "update", f"jobid={first}", "StartTime=now")  # else in two minutes
+    lost = folder.running()["JobId"]
+    already = restarts(folder, lost)
+    node = f"nodename={os.uname().nodename.split('.')[0]}"
+    slurm("scontrol", "update", node, "state=down", "reason=test")
+    until(lambda: restarts(folder, lost) > already)
+    slurm("scontrol", "update", node, "state=resume")
+    while running.poll() is None:
+        for job in folder.jobs():
+            if job["JobState"] == "PENDING" and job["Reason"] == "BeginTime":
+                slurm("scontrol", "update", f"jobid={job['JobId']}", "StartTime=now")
+        time.sleep(1)
+    folder.finish(running)
+    assert completed_once(folder)
+    assert restarts(folder, first) >= 1 and restarts(folder, lost) > already
+    assert search_results(folder.path) == search_results(local)
+
+
+def restarts(folder, number):
+    """How often Slurm has started a trial's job again."""
+    (count,) = (int(job["Restarts"]) for job in folder.trials() if job["JobId"] == number)
+    return count
+
+
 def test_killed_during_and_between_iterations(folder, local):
     running = folder.start()
     folder.running()

@@ -60,7 +60,10 @@ KillWait=5
 # Start jobs at once.
 SchedulerParameters=bf_interval=1,sched_interval=1,batch_sched_delay=1
 NodeName=$host NodeAddr=127.0.0.1 CPUs=4 RealMemory=16000 Gres=gpu:2 State=UNKNOWN
-PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 State=UP
+PartitionName=urgent Nodes=ALL MaxTime=INFINITE PriorityTier=2 State=UP
 END
 echo "NodeName=$host Name=gpu File=$dir/gpu[0-1]" >$etc/gres.conf
 
