@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = ground.rows(design["repeats"])
     size = settings["ground"]["block"]
     rows = rows[args.block * size : (args.block + 1) * size]
-    show = command.progress_bar(len(rows), f"block {args.block}")
+    show = command.progress_bar(len(rows), f"block {args.block}", "training", "l1")
     begin = time.perf_counter()
     measured = []
     for done, (trajectory, repeat) in enumerate(rows):

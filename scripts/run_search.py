@@ -95,11 +95,11 @@ def main(argv: list[str] | None = None) -> None:
     arena = Real(args, images, storage.read(args.space, kind="space"))
     spent, recommended = [], []
     if args.search == POPULATION:
-        show = command.progress_bar(population.STEPS, args.search)
+        show = command.progress_bar(population.STEPS, args.search, "step", "best")
         values, beta = _population(arena, show)
         spent, recommended = [chosen["budget"]], [beta]
     else:
-        show = command.progress_bar(chosen["budget"], args.search)
+        show = command.progress_bar(chosen["budget"], args.search, "training", "best")
         for beta in _search(args)(arena, chosen["budget"]):
             spent.append(arena.spent)
             recommended.append(beta)

@@ -83,22 +83,26 @@ def _failure_of_the_machine(error: OSError | RuntimeError) -> str | None:
     return None
 
 
-def progress_bar(total: int, what: str) -> Callable[[int, float], None]:
-    """Show a training's progress: cycles done, time left, loss.
+def progress_bar(
+    total: int, what: str, unit: str = "cycle", value: str = "loss"
+) -> Callable[[int, float], None]:
+    """Show a training's progress: cycles done, time left, loss; or another's.
 
     Args:
         total: Cycles.
         what: What is trained, shown before the bar.
+        unit: What is counted.
+        value: What is shown of each.
 
     Returns:
         To be called after each cycle with its number and loss.
     """
-    bar = tqdm(total=total, desc=what, unit="cycle", mininterval=1, file=sys.stderr)
+    bar = tqdm(total=total, desc=what, unit=unit, mininterval=1, file=sys.stderr)
 
-    def show(cycle: int, loss: float) -> None:
-        bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+    def show(number: int, latest: float) -> None:
+        bar.set_postfix({value: f"{latest:.4g}"}, refresh=False)
         bar.update(1)
-        if cycle + 1 == total:
+        if number + 1 == total:
             bar.close()
 
     return show
