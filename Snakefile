@@ -10,7 +10,10 @@ configfile: "config/config.yaml"
 
 
 # Used where Snakemake is told to (`--sdm apptainer`); built by `make image`.
-container: "containers/zbo.sif"
+IMAGE = "containers/zbo.sif"
+
+
+container: IMAGE
 
 
 include: "rules/common.smk"

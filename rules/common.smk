@@ -4,6 +4,7 @@
 import fcntl
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
@@ -419,6 +421,23 @@ def allow_warm_start():
     os.environ.pop("ZBO_WARM", None)
     if workflow.is_main_process and workflow.local_exec:
         os.environ.update(ZBO_WARM=f"{os.getpid()}-{uuid4().hex}")
+        if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+            keep_container()
+
+
+def keep_container():
+    """Keep a container for this run's copies beside those of its jobs, started as theirs are."""
+    options = shlex.split(workflow.deployment_settings.apptainer_args)
+    subprocess.Popen(
+        [
+            *("apptainer", "--quiet", "exec", "--home", os.getcwd(), *options),
+            *(IMAGE, "python", "scripts/warm.py", "--keep"),
+        ],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # not ended by the terminal's interrupt, but with Snakemake
+    )
 
 
 def refuse_company():

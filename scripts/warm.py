@@ -8,10 +8,15 @@ job's own process, which Snakemake sees and times, only waits for it.
 
 The environment variable ZBO_WARM names the run, process id of Snakemake and a random word; the
 Snakefile sets it where jobs run beside Snakemake. The copy ends with that process, however it ends.
-Without the variable (a Slurm job a training, a command by hand), with ZBO_WARM=off, in a container,
-off Linux, and where anything fails before the work begins, a command starts as ever.
+Without the variable (a Slurm job a training, a command by hand), with ZBO_WARM=off, off Linux, and
+where anything fails before the work begins, a command starts as ever.
+
+A container takes its libraries along when it ends. So where each job has a container of its own the
+Snakefile keeps one as long as it runs, in which `python scripts/warm.py --keep` takes the first job
+of a command over.
 """
 
+import ctypes
 import gc
 import json
 import os
@@ -31,12 +36,17 @@ BEGIN = b"\0"  # no signal's number
 def main(argv: list[str] | None = None) -> None:
     """Run the command named first, warm where it can be."""
     words = sys.argv[1:] if argv is None else argv
+    lasting = "APPTAINER_CONTAINER" not in os.environ
+    if words == ["--keep"]:
+        words, lasting = _keep(), True
     if not words or words[0].startswith("-"):
         print("usage: warm.py scripts/NAME.py [OPTIONS]\n\n" + __doc__)
         sys.exit(0)
     place = _place(words[0])
-    if place and (code := _hand_over(place, words)) is not None:
-        sys.exit(code)
+    keeper = None if lasting else _place("--keep")
+    for other in (place, keeper):
+        if other and (code := _hand_over(other, words)) is not None:
+            sys.exit(code)
     sys.argv = words
     gc.disable()  # nothing that an import makes is garbage
     script = import_module(Path(words[0]).stem)
@@ -44,20 +54,22 @@ def main(argv: list[str] | None = None) -> None:
 
     gc.freeze()
     gc.enable()
-    if place:
+    if place and lasting:
         _leave_copy(place)
     command.run(script.main)
 
 
 def _place(script: str) -> bytes | None:
-    """Name the socket of this run's copy: of the same command, code, Python and threads."""
+    """Name the socket of this run's copy: of the same command, code, Python, image, threads."""
     run = os.environ.get("ZBO_WARM", "")
-    # What a container's first job left behind would lose its libraries with the container.
-    if run in ("", "off") or "APPTAINER_CONTAINER" in os.environ or not hasattr(os, "pidfd_open"):
+    if run in ("", "off") or not hasattr(os, "pidfd_open"):
         return None
+    if script == "--keep":
+        return f"\0zbo-{run}-keep".encode()
     code = sorted(Path(__file__).resolve().parent.rglob("*.py"))
-    threads = [os.environ.get(f"{name}_NUM_THREADS") for name in ("OMP", "OPENBLAS", "MKL")]
-    key = script, sys.executable, threads, [(path, path.stat().st_mtime_ns) for path in code]
+    names = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "APPTAINER_CONTAINER"
+    here = [os.environ.get(name) for name in names]
+    key = script, sys.executable, here, [(path, path.stat().st_mtime_ns) for path in code]
     return f"\0zbo-{run}-{zlib.crc32(repr(key).encode())}".encode()
 
 
@@ -85,29 +97,60 @@ def _hand_over(place: bytes, words: list[str]) -> int | None:
         return code[0] if code else 1
 
 
+def _keep() -> list[str]:
+    """Serve every first job and return in it, with its words; stay as long as they work."""
+    place = _place("--keep")
+    waiting = place and _listen(place)
+    if not waiting:
+        sys.exit(1)
+    # Copies, and what they have begun, lose their own parents and end before the container may.
+    ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+    if _serve(*waiting):
+        return sys.argv
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            os._exit(0)
+
+
 def _leave_copy(place: bytes) -> None:
     """Leave a copy of this process; return in it, too, once for each later job, as that job."""
-    listener = socket.socket(socket.AF_UNIX)
-    try:
-        listener.bind(place)
-        run = os.pidfd_open(int(os.environ["ZBO_WARM"].partition("-")[0]))
-    except (OSError, ValueError):  # another job was faster, or the run is over
-        return
-    listener.listen(128)
-    if os.fork():
+    waiting = _listen(place)
+    if not waiting or os.fork():
         return
     os.setsid()
     os.chdir("/")
     for stream in range(3):  # else whoever reads this job's output would wait for the copy's end
         os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+    if not _serve(*waiting):
+        os._exit(0)
+
+
+def _listen(place: bytes) -> tuple[socket.socket, int] | None:
+    """Take a place, and hold on to the run that it serves, a pidfd."""
+    listener = socket.socket(socket.AF_UNIX)
+    try:
+        listener.bind(place)
+        run = os.pidfd_open(int(os.environ["ZBO_WARM"].partition("-")[0]))
+    except (OSError, ValueError):  # another job was faster, or the run is over
+        return None
+    listener.listen(128)
+    return listener, run
+
+
+def _serve(listener: socket.socket, run: int) -> bool:
+    """Fork a process for each job: true in it, false once the run is over."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while run not in select.select([listener, run], [], [])[0]:
         line, _ = listener.accept()
         if _ours(line) and os.fork() == 0:
             listener.close()
-            return _attend(line)
+            os.close(run)
+            _attend(line)
+            return True
         line.close()
-    os._exit(0)
+    return False
 
 
 def _attend(line: socket.socket) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,6 +151,48 @@ def test_the_copy_ends_with_the_run(jobs):
     job.terminate()
     job.communicate(timeout=60)
     assert (jobs("cold")[0], jobs.imports) == (0, 2)
+
+
+@pytest.fixture
+def keeper(jobs):
+    """What the Snakefile starts in a container of its own."""
+    process = subprocess.Popen(
+        [sys.executable, jobs.folder / "warm.py", "--keep"],
+        env=os.environ | {"ZBO_WARM": jobs.name, "APPTAINER_CONTAINER": "zbo.sif"},
+    )
+    place = f"@zbo-{jobs.name}-keep"
+    while place not in Path("/proc/net/unix").read_text():
+        assert process.poll() is None
+        time.sleep(0.02)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_in_containers_copies_live_in_the_one_kept(jobs, keeper):
+    inside = {"APPTAINER_CONTAINER": "zbo.sif"}
+    assert jobs("one", **inside)[:2] == (0, f"one None {jobs.folder}\n")
+    assert jobs("mistake", **inside)[0] == 2
+    assert jobs("one", OMP_NUM_THREADS="7", **inside)[0] == 0
+    assert jobs("one", OMP_NUM_THREADS="7", **inside)[0] == 0
+    assert jobs.imports == 2
+
+
+def test_the_container_kept_outlives_the_run_while_there_is_work(jobs, keeper):
+    inside = {"APPTAINER_CONTAINER": "zbo.sif"}
+    jobs("first", **inside)
+    job = jobs.start("wait", **inside)
+    job.stdout.readline()
+    worker = int(job.stdout.readline())
+    jobs.run.kill()
+    jobs.run.wait()
+    with pytest.raises(subprocess.TimeoutExpired):
+        keeper.wait(2)
+    assert job.poll() is None
+    job.terminate()
+    job.communicate(timeout=60)
+    assert ended(worker)
+    assert keeper.wait(60) == 0
 
 
 def test_a_warm_trial_gives_the_same_numbers(tmp_path, jobs):
