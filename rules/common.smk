@@ -75,7 +75,8 @@ STAGES = {
     ],
     "optimum": ["search.stop_threshold", "search.stop_patience"],
     "scores": ["model.classes"],
-    "replay": ["seed"],
+    "objectives": ["seed"],
+    "searches": ["seed", "rivals.budget", "rivals.replays"],
     "rival": [
         "seed",
         "trajectories.bounds",

@@ -77,12 +77,15 @@ rule objectives:
     input:
         ground="results/{study}/ground.h5",
         script="scripts/rank_objectives.py",
+        library=expand(
+            "scripts/zbo/{module}.py", module=["ground", "objective", "replay"]
+        ),
     output:
         "results/{study}/objectives.csv",
     log:
         "logs/{study}/objectives.log",
     params:
-        settings=settings_for("replay"),
+        settings=settings_for("objectives"),
     shell:
         """
         python {input.script:q} \
@@ -97,16 +100,30 @@ rule searches:
     input:
         ground="results/{study}/ground.h5",
         script="scripts/compare_searches.py",
+        library=expand(
+            "scripts/zbo/{module}.py",
+            module=[
+                "arena",
+                "ground",
+                "objective",
+                "optimize",
+                "replay",
+                "searches",
+                "surrogate",
+            ],
+        ),
     output:
         "results/{study}/searches-{objective}.csv",
     log:
         "logs/{study}/searches-{objective}.log",
+    threads: 4
     params:
-        settings=settings_for("replay"),
+        settings=settings_for("searches"),
     shell:
         """
         python {input.script:q} \
             --settings {params.settings:q} \
+            --threads {threads} \
             --ground {input.ground:q} \
             --objective {wildcards.objective:q} \
             --output {output:q} >{log:q} 2>&1

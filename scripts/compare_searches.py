@@ -4,7 +4,8 @@ For each search and cost: what a person would get. `recommended` is the mean sco
 recommended trajectory over seeds the search has not seen, `kept` that of the one model with the
 highest objective it has trained, `objective` the recommended trajectory's objective over the unseen
 seeds. Mean over replays with a 90 % interval of that mean, and one of a single replay. `spent` is
-less than `trainings` where a search stopped by itself.
+less than `trainings` where a search stopped by itself. The intervals say how far replays of this
+one table spread, not how far another table would differ.
 """
 
 import math
@@ -17,10 +18,11 @@ from tqdm import tqdm
 
 from zbo import command, ground, replay, searches, storage
 from zbo.errors import InputError
-from zbo.searches import SEARCHES, START, Search, zbo
+from zbo.searches import LATENT, SEARCHES, START, Search, zbo
 
-# What a search in all N values of β would propose is unlike anything in the table.
-NOT_REPLAYED = ("bo-cycles", "turbo")
+# What a search in all N values of β would propose is unlike anything in the table, and of one
+# trajectory the table has few seeds.
+NOT_REPLAYED = ("bo-cycles", "turbo", "zbo-seeds")
 LOTTERIES = ("lottery", "lottery, beta 1")
 
 
@@ -41,7 +43,7 @@ def given_up(look: int) -> Search:
         def train(arena: replay.Replay, beta: np.ndarray) -> float:
             return arena.train_while(beta, look, promising)
 
-        yield from zbo(initial=START, iterations=10 * budget, train=train)(arena, budget)
+        yield from zbo(iterations=10 * budget, train=train)(arena, budget)
 
     return search
 
@@ -50,14 +52,14 @@ def given_up(look: int) -> Search:
 VARIANTS = {
     "zbo, given up at 60 %": given_up(2),
     "zbo, given up at 80 %": given_up(3),
-    "zbo, stops by itself": zbo(initial=START, stop_threshold=0.01),
-    "zbo, lucky best": zbo(initial=START, recommend="lucky"),
+    "zbo, stops by itself": zbo(stop_threshold=0.01),
+    "zbo, lucky best": zbo(recommend="lucky"),
     "zbo, two seeds a point": zbo(initial=START // 2, replicates=2),
-    "zbo, two at once": zbo(initial=START, batch_size=2),
-    "zbo, four at once": zbo(initial=START, batch_size=4),
-    "zbo, ucb": zbo(initial=START, acquisition="ucb"),
-    "zbo, ei": zbo(initial=START, acquisition="ei"),
-    "zbo, random start": zbo(initial=START, design="random"),
+    "zbo, two at once": zbo(batch_size=2),
+    "zbo, four at once": zbo(batch_size=4),
+    "zbo, ucb": zbo(acquisition="ucb"),
+    "zbo, ei": zbo(acquisition="ei"),
+    "zbo, random start": zbo(design="random"),
     "zbo, start of 20": zbo(initial=20),
     "zbo, start of 5": zbo(initial=5),
 }
@@ -70,22 +72,29 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--ground", required=True, help="ground.h5")
     parser.add_argument("--objective", default="l1", help="what is searched for (default l1)")
     parser.add_argument("--judge", default="accuracy", help="label score (default accuracy)")
-    parser.add_argument("--searches", nargs="+", default=NAMES, help="by default all")
-    parser.add_argument("--budget", type=int, default=40, help="trainings (default 40)")
-    parser.add_argument("--replays", type=int, default=200, help="of each search (default 200)")
+    parser.add_argument("--searches", nargs="+", help="by default all")
+    parser.add_argument("--budget", type=int, help="trainings (default: rivals.budget)")
+    parser.add_argument("--replays", type=int, help="of each search (default: rivals.replays)")
     parser.add_argument("--output", required=True, help="searches.csv")
     args = parser.parse_args(argv)
     command.use_threads(1)  # a fit is too small for more; replays run side by side instead
-    asked = [(args.objective, ground.OBJECTIVES), *((name, NAMES) for name in args.searches)]
-    for given, offered in asked:
+    budget = args.budget or args.settings["rivals"]["budget"]
+    replays = args.replays or args.settings["rivals"]["replays"]
+    joint = _load(args.ground).beta.ndim == 3
+    names = [name for name in NAMES if not joint or name not in SEARCHES or name in LATENT]
+    chosen = args.searches or names
+    for given, offered in [
+        (args.objective, ground.OBJECTIVES),
+        *((name, names) for name in chosen),
+    ]:
         if given not in offered:
             raise InputError(f"there is no '{given}'; choose from {', '.join(offered)}")
     rows = []
     with ProcessPoolExecutor(args.threads or 1) as pool:
-        for name in (bar := tqdm(args.searches, unit="search")):
+        for name in (bar := tqdm(chosen, unit="search")):
             bar.set_description(name)
-            seeds = [[args.settings["seed"], number] for number in range(args.replays)]
-            one = partial(_replay, args.ground, name, args.objective, args.judge, args.budget)
+            seeds = [[args.settings["seed"], number] for number in range(replays)]
+            one = partial(_replay, args.ground, name, args.objective, args.judge, budget)
             rows += _rows(name, pool.map(one, seeds, chunksize=4))
     storage.write_table(args.output, rows)
 
@@ -100,6 +109,8 @@ def _replay(
     table, maximized = _load(path), ground.OBJECTIVES[objective]
     values, judged = maximized(table.at()), table.at()[judge]
     one = replay.Replay(table, maximized, np.random.default_rng(seed), split=name not in LOTTERIES)
+    if name in LOTTERIES:  # more seeds than were measured would be some of them again
+        budget = min(budget, int(table.repeats[_drawn(name, table, values)]))
     found = {}
     for beta in _search(name, table, values)(one, budget):
         found[math.ceil(one.spent)] = {
@@ -111,11 +122,16 @@ def _replay(
 
 
 def _search(name: str, table: replay.Ground, values: np.ndarray) -> Search:
-    if name == "lottery, beta 1":
-        return searches.lottery(table.beta[table.constant_nearest(table.unit_beta)])
-    if name == "lottery":
-        return searches.lottery(table.beta[table.best_constant(values)])
+    if name in LOTTERIES:
+        return searches.lottery(table.beta[_drawn(name, table, values)])
     return COMPARED[name]
+
+
+def _drawn(lottery: str, table: replay.Ground, values: np.ndarray) -> int:
+    """Which of the ground's constants a lottery draws seeds of."""
+    if lottery == "lottery":
+        return table.best_constant(values)
+    return table.constant_nearest(table.unit_beta)
 
 
 def _rows(name: str, replays: Iterable[dict[int, dict[str, float]]]) -> list[dict]:

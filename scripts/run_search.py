@@ -13,11 +13,10 @@ from zbo import channels, command, evaluation, ground, population, replay, stora
 from zbo.arena import Arena
 from zbo.errors import InputError
 from zbo.objective import ObjectiveSettings
-from zbo.searches import SEARCHES, Search, lottery
+from zbo.searches import LATENT, SEARCHES, Search, lottery
 
 POPULATION = "population"  # trains in its own way
 LOTTERY = "lottery"  # is told the best constant of the ground
-LATENT = ("zbo", "zbo-paper", "zbo-seeds", "random")  # the others know no latent space
 
 
 class Real(Arena):

@@ -118,7 +118,7 @@ def test_searching_beats_chance_where_there_is_something_to_find(table, tmp_path
     # The lottery sees every seed, a search that is judged does not.
     compare_searches.main([*arguments.split(), "--searches", "lottery"])
     rows = list(csv.DictReader(out.open()))
-    assert [int(row["trainings"]) for row in rows] == list(range(1, 21))
+    assert [int(row["trainings"]) for row in rows] == list(range(1, 11))  # as many as it has
     assert len({row["recommended"] for row in rows}) == 1
 
 

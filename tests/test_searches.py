@@ -54,10 +54,30 @@ def test_a_search_is_its_seed_s(name):
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_a_search_survives_failed_trainings(name):
-    arena = Valley(fails=lambda count: count % 3 == 0)
+    arena = Valley(fails=lambda count: count % 3 == 1)
     *_, last = SEARCHES[name](arena, 15)
     assert arena.spent == 15
     assert np.isfinite(arena.truth(last))
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_small_budget_is_kept(name):
+    arena = Valley()
+    list(SEARCHES[name](arena, 4))
+    assert arena.spent == 4
+
+
+def test_a_batch_ends_with_the_budget():
+    arena = Valley()
+    list(searches.zbo(batch_size=4)(arena, 16))
+    assert arena.spent == 16
+
+
+def test_the_second_half_is_seeds_of_what_is_recommended():
+    arena = Valley()
+    recommended = {len(arena.tried): beta for beta in SEARCHES["zbo-seeds"](arena, 24)}
+    for count in range(12, 24):
+        np.testing.assert_array_equal(arena.tried[count], recommended[count])
 
 
 @pytest.mark.parametrize("name", ["zbo", "tpe", "bo-knots"])

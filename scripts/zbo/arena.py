@@ -40,5 +40,5 @@ class Arena:
 
     @property
     def best(self) -> int:
-        """Which training had the highest objective."""
-        return int(np.nanargmax(self.values))
+        """Which training had the highest objective; the first while none has succeeded."""
+        return int(np.argmax(np.nan_to_num(self.values, nan=-np.inf)))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from zbo import evaluation, jrvae, training
+from zbo.errors import InputError
 
 STEPS = 10  # times to judge, in equal shares of the cycles
 SHARE = 0.25  # of the members that are replaced, and that replace them
@@ -38,7 +39,11 @@ def train(
         progress: Called with the step and the best objective.
 
     Returns:
-        The models; the β_c that each and its ancestors had, shape (members, N); their objectives.
+        The models; the β_c that each and its ancestors had, shape (members, N); their objectives,
+        NaN of those that diverged too late to be replaced.
+
+    Raises:
+        InputError: If all have diverged.
     """
     low, high = settings["trajectories"]["bounds"]
     cycles, members = settings["trajectories"]["cycles"], len(seeds)
@@ -58,12 +63,19 @@ def train(
             for one in trainings:
                 one.train_to(until)
         values = np.array([np.nan if one.diverged else judge(one.model) for one in trainings])
+        if not np.isfinite(values).any():
+            raise InputError(
+                f"rivals: the whole population has diverged by cycle {until} of {cycles}; lower "
+                "training.learning_rate, or leave population out of rivals.searches"
+            )
         if progress:
             progress(step, float(np.nanmax(values)))
         if until == cycles:
             break
         order = np.argsort(np.where(np.isfinite(values), values, -np.inf))
         for worse, better in zip(order[:few], order[-few:], strict=True):
+            if trainings[better].diverged is not None:
+                continue
             trainings[worse].continue_from(trainings[better])
             after = np.clip(trainings[better].beta[until, 0] * rng.choice(FACTORS), low, high)
             trainings[worse].beta[until:, 0] = after

@@ -5,8 +5,8 @@ the budget is spent and gives, after each training or batch of them, the traject
 recommend.
 """
 
+import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import numpy as np
 import optuna
@@ -22,13 +22,27 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Search = Callable[[Arena, int], Iterator[np.ndarray]]
 
+START = 10  # trainings by chance or design before a search begins to learn
 
-def random_search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
-    """Train random points of the latent space, one seed each; recommend the best seen."""
-    points = arena.rng.permutation(len(arena.z))[:budget]
-    for point in points:
-        arena.train(arena.beta[point])
-        yield arena.beta[points[arena.best]]
+
+def random_search(recommend: str = "lucky") -> Search:
+    """Train random points of the latent space, one seed each.
+
+    Args:
+        recommend: As of `zbo`; the mean, whose fit takes a while, at every fifth training.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        points = arena.rng.permutation(len(arena.z))[:budget]
+        optimizer = Optimizer(arena.z, optimize.Settings(stop_threshold=0), seed=0)
+        for point in points:
+            optimizer.tell(point, arena.train(arena.beta[point]))
+            if recommend == "lucky":
+                yield arena.beta[points[arena.best]]
+            elif arena.spent == len(points) or (arena.spent >= START and arena.spent % 5 == 0):
+                yield arena.beta[optimizer.best_estimated]
+
+    return search
 
 
 def lottery(beta: np.ndarray) -> Search:
@@ -76,28 +90,28 @@ def zbo(
     Args:
         replicates: Trainings of each point it asks for.
         recommend: "mean", the highest posterior mean, or "lucky", the best point seen.
-        explore: Share of the budget after which it trains the points of the highest mean: where
-            they lie close together, seeds of one trajectory.
+        explore: Share of the budget after which it trains only what it recommends, with more seeds.
         train: How a trajectory is trained; NaN counts as the worst seen.
         **changes: Of `optimize.Settings`.
     """
 
     def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
-        settings = optimize.Settings(
-            **{"initial": 10, "iterations": budget, "stop_threshold": 0} | changes
-        )
+        chosen = {"initial": START, "iterations": budget, "stop_threshold": 0} | changes
+        chosen["initial"] = min(chosen["initial"], budget // replicates)
+        settings = optimize.Settings(**chosen)
         optimizer = Optimizer(arena.z, settings, int(arena.rng.integers(2**31)))
-        while arena.spent < budget:
+        while arena.spent < budget and not optimizer.stopped:
             if arena.spent >= explore * budget:
-                optimizer.settings = replace(settings, acquisition="ucb", ucb_beta=0)
-            if optimizer.stopped:
-                return
-            for index in optimizer.ask():
+                asked = [optimizer.best_estimated]
+            else:
+                asked = optimizer.ask()
+            left = math.ceil((budget - arena.spent) / replicates)
+            for index in asked[:left]:
                 values = np.array([train(arena, arena.beta[index]) for _ in range(replicates)])
                 variance = values.var(ddof=1) / replicates if replicates > 1 else np.nan
                 optimizer.tell(index, values.mean(), variance)
-            chosen = optimizer.best_estimated if recommend == "mean" else optimizer.best_evaluated
-            yield arena.beta[chosen]
+            best = optimizer.best_estimated if recommend == "mean" else optimizer.best_evaluated
+            yield arena.beta[best]
 
     return search
 
@@ -245,15 +259,14 @@ def _member(arena: Arena, name: str, quantile: Callable[[int], float]) -> np.nda
     return np.asarray(drawn[0], dtype=float)
 
 
-START = 10  # trainings by chance or design before a search begins to learn
+LATENT = ("zbo", "zbo-paper", "zbo-seeds", "random", "random-mean")  # others know no latent space
 
 SEARCHES: dict[str, Search] = {
-    "random": random_search,
-    "zbo": zbo(initial=START),
-    "zbo-paper": zbo(
-        surrogate="paper", acquisition="ei", design="random", initial=START, recommend="lucky"
-    ),
-    "zbo-seeds": zbo(initial=START, explore=0.5),
+    "random": random_search(),
+    "random-mean": random_search(recommend="mean"),
+    "zbo": zbo(),
+    "zbo-paper": zbo(surrogate="paper", acquisition="ei", design="random", recommend="lucky"),
+    "zbo-seeds": zbo(explore=0.5),
     "constants": constants(),
     "tpe": sampler(
         lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=START),

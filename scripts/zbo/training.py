@@ -164,18 +164,22 @@ class Training:
     def continue_from(self, other: "Training") -> None:
         """Take over the weights, optimizer and past of another training of the same cycle.
 
-        Order and noise stay its own, so that the two part even where their β are the same.
+        Order and noise stay its own, so that the two part even where their β are the same. One
+        that diverged is whole again.
 
         Raises:
-            ValueError: If they stand at different cycles, or in the middle of one.
+            ValueError: If the other diverged, they stand at different cycles, or in one's middle.
         """
-        if self.at or other.at or self.cycle != other.cycle:
+        apart = self.diverged is None and (self.at or self.cycle != other.cycle)
+        if apart or other.at or other.diverged is not None:
             raise ValueError("a training can continue from another at the end of the same cycle")
         for name, tensor in other._tensors().items():
             self._tensors()[name].copy_(tensor)
         if self.likelihood is not None:
             self.likelihood.copy_(other.likelihood)
         self.parts[:] = other.parts
+        self.cycle, self.at, self.diverged = other.cycle, 0, None
+        self.drawn_from = self.generator.get_state()
         self.beta[: self.cycle] = other.beta[: self.cycle]
 
     def history(self) -> History:
