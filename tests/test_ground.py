@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from made_model import some_images
 
 from zbo import config, evaluation, ground, jrvae, objective, population, scores, training
+from zbo.errors import InputError
 
 CYCLES = 6
 
@@ -90,6 +92,30 @@ def test_a_population_passes_on_weights_and_trajectory(settings, images):
     assert beta[7, 0] in beta[:2, 0] and beta[6, 0] in beta[:2, 0]
     assert beta[7, -1] != beta[7, 0]
     assert np.unique(beta[:2]).size == 2  # the best are left alone
+
+
+def test_a_member_that_diverges_is_replaced_and_a_lost_population_named(settings, images):
+    class Broken(training.Training):
+        broken = (3,)
+
+        def train_to(self, cycle):
+            if self.cycle == 0 and self.generator.initial_seed() in self.broken:
+                self.adam.weights.fill_(np.nan)
+            super().train_to(cycle)
+
+    def trained():
+        return population.train(
+            settings, images["images"][:30], list(range(8)), lambda _: 1.0, np.random.default_rng(0)
+        )
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(population.training, "Training", Broken)
+        networks, _, values = trained()
+        assert values.tolist() == [1] * 8
+        assert all(torch.isfinite(w).all() for net in networks for w in net.parameters())
+        Broken.broken = range(8)
+        with pytest.raises(InputError, match="the whole population has diverged by cycle"):
+            trained()
 
 
 def test_a_training_continues_from_another_s_past(settings, images):
