@@ -6,6 +6,7 @@ what is missing fails the tests instead of skipping them; ZBO_IMAGE names an ima
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,8 @@ from conftest import ROOT, environment
 from test_workflow import search_results, written
 
 from zbo import storage
+
+IN_IMAGE = "--sdm apptainer --apptainer-args=--nv"
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3000)]
 
@@ -143,6 +146,20 @@ def test_the_image_is_closed_read_only_and_anyones(image, place):
 
 
 # The workflow
+
+
+def test_in_the_image_as_without_and_warm(place, local, image):
+    folder = Folder(place / "image", image)
+    running = folder.start("search", command=f"{sys.executable} -m snakemake --cores 2 {IN_IMAGE}")
+
+    def sockets():
+        return set(re.findall(rf"@zbo-{running.pid}-\S+", Path("/proc/net/unix").read_text()))
+
+    until(lambda: len(sockets()) == 3 or running.poll() is not None)  # the keeper's, two commands'
+    assert any(name.endswith("-keep") for name in sockets())
+    folder.finish(running)
+    until(lambda: not sockets(), 20)
+    assert search_results(folder.path) == search_results(local)
 
 
 def test_on_slurm_in_the_image_as_on_this_machine(place, local, image, record):
