@@ -1,10 +1,10 @@
 """Measure what orchestration costs: seconds an iteration beyond the training, and their growth.
 
 Part 1 runs the `test` study, its trainings cut to two cycles, in each layout: on this machine, also
-without warm starts; where there is a Slurm, inside one allocation and with one job a training. Part
-2 follows the search to many iterations under the project's own rules and Snakemake, while a copy of
-ready files stands in for every `python` command, so that nothing but orchestration is left; then it
-starts again.
+without warm starts, and both once more in the image if one is given; where there is a Slurm, inside
+one allocation and with one job a training. Part 2 follows the search to many iterations under the
+project's own rules and Snakemake, while a copy of ready files stands in for every `python` command,
+so that nothing but orchestration is left; then it starts again.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from zbo import storage
 COLUMNS = ("what", "iterations", "seconds", "cpu_seconds", "limit")
 ROOT = Path(__file__).resolve().parents[1]
 SETTINGS = "trajectories.cycles=2 search.initial=2 search.batch_size=1 search.iterations={}"
+LOCAL = (sys.executable, "-m", "snakemake", "--nolock", "--cores", "1")
 STAND_IN = """#!/bin/sh
 # Every `python scripts/... --output FILE` becomes a copy of a file of the same kind.
 for word; do [ "$last" = --output ] && output=$word; last=$word; done
@@ -64,7 +65,7 @@ class Folder:
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         if stand_in:
             path = f"{self.path}/bin:{path}"
-        command = command or (sys.executable, "-m", "snakemake", "--nolock", "--cores", "1")
+        command = command or LOCAL
         before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         done = subprocess.run(
             [*command, "search", "--config", "studies=test", f"set={SETTINGS.format(iterations)}"],
@@ -120,6 +121,9 @@ def layouts(work: Path, iterations: int, image: Path | None, partition: str) -> 
     """Measure an iteration in each layout that this machine has."""
     rows = []
     commands: dict[str, tuple[str, ...]] = {"local": (), "local, cold": ()}
+    if image:
+        inside = (*LOCAL, "--sdm", "apptainer", "--apptainer-args=--nv")
+        commands |= {"local, in the image": inside, "local, in the image, cold": inside}
     # Its commands may be installed where no scheduler runs.
     if shutil.which("sinfo") and not subprocess.run(["sinfo"], capture_output=True).returncode:
         commands["in an allocation"] = (
@@ -130,7 +134,7 @@ def layouts(work: Path, iterations: int, image: Path | None, partition: str) -> 
     else:
         print("no Slurm here: measures the local layout alone", file=sys.stderr)
     for layout, command in commands.items():
-        folder = Folder(work / layout.replace(", ", "-").replace(" ", "-"), image, partition)
+        folder = Folder(work / re.sub("[, ]+", "-", layout), image, partition)
         folder.search(iterations, *command, warm="cold" not in layout)
         whole, training, jobs = folder.parts()
         rows += [
@@ -139,7 +143,7 @@ def layouts(work: Path, iterations: int, image: Path | None, partition: str) -> 
                 iterations,
                 whole - training,
                 "",
-                "at most 2" if layout in ("local", "in an allocation") else "",
+                "" if "cold" in layout or "job" in layout else "at most 2",
             ),
             (f"{layout}: of it, Python's start and the fit", iterations, jobs - training, "", ""),
             (
@@ -182,7 +186,9 @@ def growth(work: Path, stages: list[int]) -> list[tuple]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", default="results/bench/orchestration.csv", help="table")
-    parser.add_argument("--image", type=Path, help="run the layouts on Slurm inside this image")
+    parser.add_argument(
+        "--image", type=Path, help="run layouts inside this image, too; on Slurm, all"
+    )
     parser.add_argument("--partition", default="gpu", help="Slurm partition (default gpu)")
     parser.add_argument("--iterations", type=int, default=8, help="of each layout (default 8)")
     parser.add_argument(
