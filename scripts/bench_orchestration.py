@@ -186,9 +186,7 @@ def growth(work: Path, stages: list[int]) -> list[tuple]:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", default="results/bench/orchestration.csv", help="table")
-    parser.add_argument(
-        "--image", type=Path, help="run layouts inside this image, too; on Slurm, all"
-    )
+    parser.add_argument("--image", type=Path, help="run in this image, too; on Slurm, only")
     parser.add_argument("--partition", default="gpu", help="Slurm partition (default gpu)")
     parser.add_argument("--iterations", type=int, default=8, help="of each layout (default 8)")
     parser.add_argument(
