@@ -429,9 +429,12 @@ def allow_warm_start():
 def keep_container():
     """Keep a container for this run's copies beside those of its jobs, started as theirs are."""
     options = shlex.split(workflow.deployment_settings.apptainer_args)
+    apptainer = shutil.which("apptainer") or shutil.which(
+        "singularity"
+    )  # Snakemake has found one
     subprocess.Popen(
         [
-            *("apptainer", "--quiet", "exec", "--home", os.getcwd(), *options),
+            *(apptainer, "--quiet", "exec", "--home", os.getcwd(), *options),
             *(IMAGE, "python", "scripts/warm.py", "--keep"),
         ],
         stdin=subprocess.DEVNULL,

@@ -1,6 +1,6 @@
 """Show zBO and its rivals at equal cost: replayed on the measuring ground, and run for real.
 
-Left and middle, mean over replays with the 90 % interval of the mean; right, a point a run.
+Above, mean over replays with the 90 % interval of the mean; below, a point a run.
 """
 
 import argparse
@@ -40,34 +40,35 @@ def main(argv: list[str] | None = None) -> None:
     )
     every = dict.fromkeys([*shown, *ran])
     colours = {name: plots.colour_of(number) for number, name in enumerate(every)}
+    few = len(plots.COLOURS)
+    styles = {name: ("-", "--", ":")[number // few] for number, name in enumerate(every)}
     with plots.style():
-        figure = plots.figure(plots.PAGE, 3.4)
-        axes = figure.subplots(1, 3, width_ratios=[1, 1, 0.8])
-        for ax, what, letter in zip(axes, ("recommended", "kept"), "ab", strict=False):
+        figure = plots.figure(plots.PAGE, 6)
+        curves, strips = figure.subplots(2, 2, sharex="row", sharey="row", height_ratios=[1.2, 1])
+        for ax, what, letter in zip(curves, ("recommended", "kept"), "ab", strict=True):
             for name in shown:
                 rows = [row for row in replayed if row["search"] == name]
                 cost, mean, error = (
                     np.array([float(row[key]) for row in rows])
                     for key in ("trainings", what, f"{what}_error")
                 )
-                dashed = "--" if name.startswith("lottery") else "-"
-                ax.plot(cost, mean, dashed, color=colours[name], label=NAMES[name])
+                look = {"color": colours[name], "ls": styles[name], "label": NAMES[name]}
+                ax.plot(cost, mean, **look)
                 ax.fill_between(cost, mean - error, mean + error, color=colours[name], alpha=0.2)
             ax.set_xlabel("trainings")
             plots.letter(ax, letter, f"{what}, replayed")
-        axes[0].set_ylabel("accuracy")
-        axes[1].sharey(axes[0])
-        values = [
-            np.array([float(row["recommended"]) for row in runs if row["search"] == name])
-            for name in ran
-        ]
-        plots.strip(axes[2], values, "", [colours[name] for name in ran])
-        axes[2].set_xlabel("accuracy")
-        axes[2].set_yticks(range(len(ran)), [NAMES[name] for name in ran])
-        axes[2].yaxis.tick_right()
-        plots.letter(axes[2], "c", "recommended, trained")
-        handles, words = axes[0].get_legend_handles_labels()
-        figure.legend(handles, words, loc="outside lower center", ncols=4)
+        curves[0].set_ylabel("accuracy")
+        handles, words = curves[0].get_legend_handles_labels()
+        figure.legend(handles, words, loc="outside upper center", ncols=4)
+        for ax, what, letter in zip(strips, ("recommended", "kept"), "cd", strict=True):
+            values = [
+                np.array([float(row[what]) for row in runs if row["search"] == name])
+                for name in ran
+            ]
+            plots.strip(ax, values, "", [colours[name] for name in ran])
+            ax.set_xlabel("accuracy")
+            plots.letter(ax, letter, f"{what}, trained")
+        strips[0].set_yticks(range(len(ran)), [NAMES[name] for name in ran])
         plots.save(figure, args.output)
 
 
