@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -162,7 +163,7 @@ for n in range(10**9):
         while not path.exists() or path.stat().st_mtime_ns == before:
             assert writer.poll() is None and time.monotonic() < deadline
             time.sleep(0.001)
-        beside = tmp_path / f".x.h5.{writer.pid}.part"
+        beside = tmp_path / f".x.h5.{platform.node()}-{writer.pid}.part"
         if k % 2:
             time.sleep(0.007 * k)  # somewhere else in the loop each time
         else:
@@ -176,6 +177,10 @@ for n in range(10**9):
         assert found["noise"][0] == np.random.default_rng(found["n"]).random()
         assert storage.facts(path, kind="test")["n"] == found["n"]
     assert caught_midway  # else no kill fell into a write, and the test showed nothing
+    elsewhere = tmp_path / ".x.h5.another-node-1.part"
+    elsewhere.touch()
+    storage.write(path, {}, kind="test")
+    assert sorted(tmp_path.iterdir()) == sorted([path, elsewhere])
 
 
 def test_attributes_are_plain_json(tmp_path):

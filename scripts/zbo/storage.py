@@ -1,6 +1,7 @@
 """HDF5 files between the stages, and tables: written whole or not at all, checked when read."""
 
 import csv
+import glob
 import io
 import json
 import os
@@ -26,6 +27,8 @@ RECORDED_PACKAGES = ("numpy", "torch", "pyroved", "pyro-ppl", "gpytorch", "botor
 def whole(path: str | Path) -> Iterator[Path]:
     """Write a file whole or not at all: beside its place, flushed to disk, then renamed.
 
+    What a process killed while it wrote the same file left beside it is removed.
+
     Args:
         path: Where the file shall stand; its folder is made.
 
@@ -34,7 +37,12 @@ def whole(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    stem = f".{path.name}.{platform.node()}-"  # a process id means nothing on another node
+    beside = path.with_name(f"{stem}{os.getpid()}.part")
+    for left in path.parent.glob(f"{glob.escape(stem)}*.part"):
+        process = left.name.removeprefix(stem).removesuffix(".part")
+        if process.isdigit() and not _alive(int(process)):
+            left.unlink(missing_ok=True)
     try:
         yield beside
         with open(beside, "rb") as written:
@@ -42,6 +50,16 @@ def whole(path: str | Path) -> Iterator[Path]:
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another person's
+        pass
+    return True
 
 
 def write_table(
