@@ -4,6 +4,7 @@ import csv
 import importlib
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -292,7 +293,7 @@ def test_processes_side_by_side_take_a_gpu_each(tmp_path):
 
 def test_what_the_machine_failed_at_is_one_line(tmp_path, capsys):
     def full_disk():
-        (tmp_path / f".trial.h5.{os.getpid()}.part").symlink_to("/dev/full")
+        (tmp_path / f".trial.h5.{platform.node()}-{os.getpid()}.part").symlink_to("/dev/full")
         storage.write(tmp_path / "trial.h5", {"loss": np.zeros(9)}, kind="trial")
 
     def lost_gpu():
