@@ -225,7 +225,15 @@ def test_preempted_and_its_node_lost(folder, local):
     node = f"nodename={os.uname().nodename.split('.')[0]}"
     slurm("scontrol", "update", node, "state=down", "reason=test")
     until(lambda: restarts(folder, lost) > already)
-    slurm("scontrol", "update", node, "state=resume")
+
+    def back():
+        # It may have come back by itself already, and then cannot be resumed.
+        subprocess.run(["scontrol", "update", node, "state=resume"], capture_output=True)
+        asked = ["sinfo", "--noheader", "--format=%t"]
+        states = subprocess.run(asked, capture_output=True, text=True).stdout
+        return "down" not in states
+
+    until(back, 60)
     while running.poll() is None:
         for job in folder.jobs():
             if job["JobState"] == "PENDING" and job["Reason"] == "BeginTime":
