@@ -429,9 +429,8 @@ def allow_warm_start():
 def keep_container():
     """Keep a container for this run's copies beside those of its jobs, started as theirs are."""
     options = shlex.split(workflow.deployment_settings.apptainer_args)
-    apptainer = shutil.which("apptainer") or shutil.which(
-        "singularity"
-    )  # Snakemake has found one
+    # Snakemake has found one of them.
+    apptainer = shutil.which("apptainer") or shutil.which("singularity")
     subprocess.Popen(
         [
             *(apptainer, "--quiet", "exec", "--home", os.getcwd(), *options),

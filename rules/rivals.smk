@@ -48,12 +48,9 @@ rule rivals:
         "results/{study}/rivals.csv",
     log:
         "logs/{study}/rivals.log",
-    params:
-        settings=settings_for("rival"),
     shell:
         """
         python {input.script:q} \
-            --settings {params.settings:q} \
             --searches {input.searches:q} \
             --output {output:q} >{log:q} 2>&1
         """

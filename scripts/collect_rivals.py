@@ -5,6 +5,7 @@ A row a run: `recommended`, mean accuracy over fresh seeds of the trajectory rec
 over the fresh seeds.
 """
 
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from zbo import command, storage
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = command.parser(__doc__)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--searches", required=True, nargs="+", help="rivals/*.h5")
     parser.add_argument("--output", required=True, help="rivals.csv")
     args = parser.parse_args(argv)

@@ -109,22 +109,20 @@ def _replay(
     table, maximized = _load(path), ground.OBJECTIVES[objective]
     values, judged = maximized(table.at()), table.at()[judge]
     one = replay.Replay(table, maximized, np.random.default_rng(seed), split=name not in LOTTERIES)
-    if name in LOTTERIES:  # more seeds than were measured would be some of them again
-        budget = min(budget, int(table.repeats[_drawn(name, table, values)]))
+    if name in LOTTERIES:
+        drawn = _drawn(name, table, values)
+        search = searches.lottery(table.beta[drawn])
+        budget = min(budget, int(table.repeats[drawn]))  # more would be some of them again
+    else:
+        search = COMPARED[name]
     found = {}
-    for beta in _search(name, table, values)(one, budget):
+    for beta in search(one, budget):
         found[math.ceil(one.spent)] = {
             "objective": one.judge(values, beta),
             "recommended": one.judge(judged, beta),
             "kept": float(judged[one.trained[one.best]]),
         }
     return found
-
-
-def _search(name: str, table: replay.Ground, values: np.ndarray) -> Search:
-    if name in LOTTERIES:
-        return searches.lottery(table.beta[_drawn(name, table, values)])
-    return COMPARED[name]
 
 
 def _drawn(lottery: str, table: replay.Ground, values: np.ndarray) -> int:

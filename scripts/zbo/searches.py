@@ -65,7 +65,7 @@ def constants(count: int = 8, explore: float = 0.5) -> Search:
     """
 
     def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
-        beta = np.tile(np.geomspace(*arena.bounds, count)[:, None], arena.beta.shape[1])
+        beta = families.constants(arena.bounds, arena.beta.shape[1], count)
         found: list[list[float]] = [[] for _ in beta]
         best = 0
         while arena.spent < budget:
