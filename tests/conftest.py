@@ -12,6 +12,11 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def on_gpu(test):
+    here = torch.cuda.is_available()
+    return pytest.mark.gpu(pytest.mark.skipif(not here, reason="no CUDA device")(test))
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Numbers are reproducible for a given count of threads, and small things run faster on one."""

@@ -4,6 +4,7 @@ import importlib.util
 import logging
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import on_gpu
 
 from zbo import decoder, jrvae, kernels, training
 from zbo.training import Problem, TrainingSettings
@@ -347,3 +349,67 @@ def test_training_agrees_between_compiled_and_torch(monkeypatch):
         history = training.train(model, images, np.ones(4), np.ones(4), settings, 0)
         losses.append(history.loss)
     np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+@on_gpu
+@pytest.mark.parametrize("case", CASES)
+def test_fused_on_a_gpu_agrees_with_double_and_repeats(case, caplog):
+    arguments = problem(**CASES[case])
+    active, params = arguments[1], arguments[-1]
+    exact = of_active(decoder._with_torch(*in_double(arguments)), active)
+    there = (
+        *(t.cuda() if torch.is_tensor(t) else t for t in arguments[:-1]),
+        [p.cuda() for p in params],
+    )
+    found = of_active(decoder.decode_and_differentiate(*there), there[1])
+    again = of_active(decoder.decode_and_differentiate(*there), there[1])
+    reference = of_active(decoder._with_torch(*there), there[1])
+    for a, b, c, d in zip(found, reference, exact, again, strict=True):
+        ours, theirs = ((t.cpu() - c).abs().max().item() for t in (a, b))
+        assert ours <= 2e-5 * c.abs().max().item() + 3 * theirs
+        assert torch.equal(a, d)
+    if torch.cuda.get_device_capability()[0] in (8, 9):
+        assert not caplog.text  # Triton it was
+
+
+TRITON = importlib.util.find_spec("triton")
+with_triton = pytest.mark.skipif(TRITON is None, reason="no Triton (CUDA builds of torch bring it)")
+
+
+@with_triton
+def test_the_gpu_decoder_in_tritons_interpreter():
+    file = Path(__file__).with_name("interpreted_decoder.py")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", file],
+        env=os.environ | {"TRITON_INTERPRET": "1"},
+        cwd=SCRIPTS.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@with_triton
+@pytest.mark.parametrize("capability, most_shared", [(80, 163), (89, 99), (90, 227)])
+@pytest.mark.parametrize("tf32", [False, True])
+def test_the_gpu_decoder_compiles_for_gpus_that_are_not_here(capability, most_shared, tf32):
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+
+    from zbo.kernels import decoder_gpu
+
+    kernel = decoder_gpu._decode
+    constants = {**decoder_gpu.build(tf32), "H0": 128, "H1": 128, "H2": 128}
+    warps = constants.pop("num_warps")
+    constants |= {"GAUSSIAN": not tf32, "PRUNED": tf32}
+    types = {"pixels": "i32", "classes": "i32", "sigma": "fp32", "active": "*i1"}
+    signature = {
+        name: "constexpr" if name in constants else types.get(name, "*fp32")
+        for name in kernel.arg_names
+    }
+    source = ASTSource(kernel, signature, constants)
+    built = compile(source, GPUTarget("cuda", capability, 32), {"num_warps": warps})
+    assert built.asm["cubin"]
+    assert built.metadata.shared <= most_shared * 1024
+    products = re.findall(r"(?:wgmma\.mma_async|mma\.sync)\S*tf32", built.asm["ptx"])
+    assert products, "no tensor cores"

@@ -7,6 +7,7 @@ import numpy as np
 import pyro
 import pytest
 import torch
+from conftest import on_gpu
 from made_model import SHAPE, shaken, small, some_images
 from pyro.infer import Trace_ELBO, TraceEnum_ELBO, config_enumerate
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -348,11 +349,6 @@ def test_a_step_neither_waits_for_its_data_nor_leaves_the_device(classes, invari
     trained = Training(model, some_images(20), [1.0], [1.0], settings, 0, device="meta")
     with torch.no_grad(), OnDevice():
         trained._train_batch(8)
-
-
-def on_gpu(test):
-    here = torch.cuda.is_available()
-    return pytest.mark.gpu(pytest.mark.skipif(not here, reason="no CUDA device")(test))
 
 
 @on_gpu

@@ -5,14 +5,17 @@ gradient of Σ_k q_k log p(x|z,k) with respect to each log p is known, q_k, befo
 decoded. A slice of (image, class) pairs can therefore be decoded and differentiated at once:
 nothing is stored for a later backward pass, and a slice's activations need not leave the cache.
 
-Two versions of that pass stand behind `decode_and_differentiate`: compiled C for float32 on the CPU
-(kernels/decoder.c) and torch for everything else (a GPU, float64, no compiler, unusual layers).
+Three versions of that pass stand behind `decode_and_differentiate`: compiled C for float32 on the
+CPU (kernels/decoder.c), Triton for float32 on a GPU (kernels/decoder_gpu.py), and torch for
+everything else (float64, no compiler, unusual layers).
 """
 
 import ctypes
 import functools
+import logging
 import math
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -22,6 +25,8 @@ from torch.nn import functional as F
 
 from zbo import kernels, perceptron
 from zbo.network import Network, Transform
+
+log = logging.getLogger(__name__)
 
 _SLICE_ROWS = {"cpu": 1 << 13, "cuda": 1 << 20}  # decoder rows (pair x pixel) held at a time
 _RANGE_ROWS, _MOST_RANGES = 320, 32  # images x pixels a thread takes at least; pieces of a batch
@@ -67,8 +72,8 @@ def reconstruct(
     keeps pushing q down as exact enumeration would: without it a class that fell below the
     threshold beside a single decoded one would cost no more than that one, and probability, hence
     a lower discrete KL term, could be hidden there for nothing. Only spatial decoders are pruned;
-    the plain one decodes whole images and is cheap. On a GPU a skipped class is decoded and then
-    ignored: the same numbers, no time saved, and shapes that do not depend on the data.
+    the plain one decodes whole images and is cheap. On a GPU no shape may depend on the data: the
+    fused pass passes over a skipped class in place, torch decodes it and ignores the result.
 
     Args:
         network: Weights.
@@ -165,6 +170,12 @@ def decode_and_differentiate(images, active, sigma, coords, latents, weight, par
     """
     if compiled_for(params):
         return _compiled(images, active, sigma, coords, latents, weight, params, threads)
+    if params[0].device.type == "cuda":
+        widths = tuple(map(len, params[1:-1:2]))
+        tf32 = torch.backends.cuda.matmul.allow_tf32
+        kind = params[0].dtype, widths, tf32, sigma is not None, active is not None
+        if fused := _fused(params[0].device, *kind):
+            return _in_slices(fused, images, active, sigma, coords, latents, weight, params)
     return _with_torch(images, active, sigma, coords, latents, weight, params)
 
 
@@ -237,6 +248,63 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive a fork
+
+
+@functools.cache
+def _fused(device, dtype, widths, tf32, gaussian, pruned) -> Callable[..., tuple] | None:
+    """Load the pass for a GPU; None, logged once, where it does not build, run or agree with torch.
+
+    Building depends on the GPU, its driver, Triton and a C compiler, and the result on how Triton
+    translates it for that GPU: so it is tried on a few images first.
+    """
+    if dtype != torch.float32 or kernels.off():
+        return None
+    os.environ.setdefault("TRITON_CACHE_DIR", kernels.triton_cache())
+    generator = torch.Generator().manual_seed(0)
+
+    def some(*shape):
+        values = torch.randn(shape, generator=generator) / shape[-1] ** 0.5
+        return values.to(device)
+
+    try:
+        from zbo.kernels import decoder_gpu
+
+        if not decoder_gpu.fits(widths):
+            return None
+        run = functools.partial(decoder_gpu.decode_and_differentiate, tf32=tf32)
+        ends = [2, *widths], [*widths, 1]
+        params = [p for size in zip(*ends, strict=True) for p in (some(*size[::-1]), some(size[1]))]
+        active = some(3, 2) > 0 if pruned else None
+        given = some(3, 70).sigmoid(), active, 0.5 if gaussian else None, some(3, 70, 2)
+        given = *given, some(3, 2, widths[0]), some(3, 2), params
+        apart = 0.0
+        for i, (a, b) in enumerate(zip(run(*given), _with_torch(*given), strict=True)):
+            if i == 0 and pruned:  # log p means nothing where not active
+                a, b = a[active], b[active]
+            apart = max(apart, ((a - b).abs().max() / b.abs().max()).item())
+        if not apart < (2e-2 if tf32 else 2e-4):  # NaN is not
+            raise ArithmeticError(f"its results are {apart:.2g} from torch's")
+    except Exception as error:  # whatever Triton raises
+        log.warning("no fused decoder on this GPU, using torch, several times slower: %s", error)
+        return None
+    return run
+
+
+def _in_slices(fused, images, active, sigma, coords, latents, weight, params):
+    """Run a pass over slices of the batch that fit into memory; gradients of params add up."""
+    step = max(1, _SLICE_ROWS["cuda"] // (images.shape[1] * weight.shape[1]))
+    found = [
+        fused(images[s], None if active is None else active[s], sigma, coords[s], latents[s],
+              weight[s], params)
+        for s in (slice(at, at + step) for at in range(0, len(images), step))
+    ]  # fmt: skip
+    if len(found) == 1:
+        return found[0]
+    of_pairs, of_params = zip(*((part[:3], part[3:]) for part in found), strict=True)
+    return (
+        *map(torch.cat, zip(*of_pairs, strict=True)),
+        *map(sum, zip(*of_params, strict=True)),
+    )
 
 
 def _with_torch(images, active, sigma, coords, latents, weight, params):

@@ -347,6 +347,10 @@ def surroundings(trainings: Sequence[Training]) -> Iterator[int]:
         if any(t.stream for t in trainings):
             after.callback(setattr, matmul, "allow_tf32", before[0])
             after.callback(torch.use_deterministic_algorithms, before[1])
+            # Or else each tensor that is about to be written whole is filled with NaN before.
+            filling = torch.utils.deterministic.fill_uninitialized_memory
+            after.callback(setattr, torch.utils.deterministic, "fill_uninitialized_memory", filling)
+            torch.utils.deterministic.fill_uninitialized_memory = False
             matmul.allow_tf32 = any(t.settings.tf32 for t in trainings)
             torch.use_deterministic_algorithms(all(t.settings.deterministic for t in trainings))
         if all(t.compiled for t in trainings):

@@ -1,8 +1,10 @@
 """Builds and loads the compiled decoder (decoder.c) at first use, where there is a C compiler.
 
+That of a GPU (decoder_gpu.py) Triton builds, likewise at first use.
+
 Environment:
     ZBO_KERNEL: "off" leaves everything to torch.
-    ZBO_KERNEL_CACHE: Folder to keep the library in, instead of $XDG_CACHE_HOME/zbo or
+    ZBO_KERNEL_CACHE: Folder to keep what is built in, instead of $XDG_CACHE_HOME/zbo or
         ~/.cache/zbo; point it into a container image to ship a library built for its processor.
     CC: Compiler, before cc, gcc and clang.
 """
@@ -39,6 +41,28 @@ class Batch(ctypes.Structure):
     )
 
 
+def off() -> bool:
+    """Tell whether everything is left to torch."""
+    return os.environ.get("ZBO_KERNEL", "").lower() == "off"
+
+
+def cache() -> Path:
+    """Folder to keep what is built in; it may not exist, nor be writable."""
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return Path(os.environ.get("ZBO_KERNEL_CACHE") or user / "zbo")
+
+
+def triton_cache() -> str:
+    """Folder for what Triton builds, writable: without one Triton does not work."""
+    try:
+        (folder := cache() / "triton").mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return str(folder)
+    except OSError:
+        pass
+    return tempfile.mkdtemp(prefix="zbo-")
+
+
 @functools.cache
 def load() -> ctypes.CDLL | None:
     """Load the compiled decoder, building it if need be.
@@ -46,7 +70,7 @@ def load() -> ctypes.CDLL | None:
     Returns:
         The library, or None where it is turned off or cannot be built; that is logged once.
     """
-    if os.environ.get("ZBO_KERNEL", "").lower() == "off":
+    if off():
         logger.info("compiled decoder turned off by ZBO_KERNEL; using torch")
         return None
     try:
@@ -63,8 +87,7 @@ def load() -> ctypes.CDLL | None:
 def _find_or_build() -> ctypes.CDLL:
     key = hashlib.sha256(repr((_SOURCE.read_bytes(), _FLAGS, _processor())).encode()).hexdigest()
     name = f"decoder-{key[:16]}.so"
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    kept = Path(os.environ.get("ZBO_KERNEL_CACHE") or user / "zbo") / name
+    kept = cache() / name
     if kept.is_file():
         try:
             return ctypes.CDLL(str(kept))
