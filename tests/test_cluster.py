@@ -1,7 +1,8 @@
 """zBO on a real Slurm with pretend GPUs, in its image; then broken in the ways clusters break.
 
-Needs root, Debian's slurm-wlm and munge, and Apptainer with mmdebstrap. With ZBO_CLUSTER=require
-what is missing fails the tests instead of skipping them; ZBO_IMAGE names an image built already.
+Needs root, Debian's slurm-wlm and munge (for one test slurmdbd and mariadb-server), and Apptainer
+with mmdebstrap. With ZBO_CLUSTER=require what is missing fails the tests instead of skipping them;
+ZBO_IMAGE names an image built already.
 """
 
 import json
@@ -325,3 +326,33 @@ def test_out_of_time_a_trial_gets_more_and_an_allocation_goes_on(folder, place, 
     (reference.path / "slow.py").write_text(SLOW)
     reference.run("search", command=f"{sys.executable} -m snakemake --cores 2", change=slow)
     assert found == search_results(reference.path)
+
+
+# A cluster that keeps accounts
+
+
+@pytest.fixture
+def accounts(place, record):
+    """Another Slurm in its place, with a database; root may use account `science`."""
+    need("slurmdbd", "mariadbd")
+    script = HERE / "slurm.sh"
+    subprocess.run([script, "stop", place / "slurm"], check=True)
+    subprocess.run([script, "start", place / "accounts", "database"], check=True)
+    yield
+    subprocess.run([script, "stop", place / "accounts"], check=True)
+    subprocess.run([script, "start", place / "slurm"], check=True)
+
+
+def test_with_an_accounting_database(accounts, folder):
+    folder.edit(slurm_account="nobodys")
+    folder.change(r"^(slurm-status-command:) .*", r"\1 sacct")
+    trial = "results/test/trials/design-0.h5"
+    folder.finish(folder.start(trial), code=1)
+    assert "account nobodys appears to be invalid. Available accounts:\nscience" in folder.said
+    folder.edit(slurm_account="science")
+    folder.run(trial)
+    asked = "sacct --allocations --noheader --parsable2 --format=Account,State,AllocTRES%60"
+    (line,) = subprocess.run(
+        asked.split(), check=True, capture_output=True, text=True
+    ).stdout.split()
+    assert line.startswith("science|COMPLETED|") and "gres/gpu=1" in line

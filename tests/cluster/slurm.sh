@@ -1,16 +1,21 @@
 #!/usr/bin/env bash
-# A Slurm of one node with two pretend GPUs on this machine, for the tests: slurm.sh start|stop DIR
-# As root, with Debian's slurm-wlm and munge. DIR gets its state, logs and the record of finished jobs
-# (DIR/completed). It is configured where Slurm looks by default, since jobs do not inherit
-# SLURM_CONF; a machine with a configuration of its own is left alone.
+# A Slurm of one node with two pretend GPUs on this machine, for the tests:
+#   slurm.sh start|stop DIR
+#   slurm.sh start DIR database    with an accounting database, and account `science` for root alone
+# As root, with Debian's slurm-wlm and munge (slurmdbd and mariadb-server). DIR gets its state, logs and
+# the record of finished jobs (DIR/completed). It is configured where Slurm looks by default, since jobs
+# do not inherit SLURM_CONF; a machine with a configuration of its own is left alone.
 set -euo pipefail
-action=${1:?usage: slurm.sh start|stop DIR}
-dir=$(realpath -m "${2:?usage: slurm.sh start|stop DIR}")
+usage="usage: slurm.sh start|stop DIR [database]"
+action=${1:?$usage}
+dir=$(realpath -m "${2:?$usage}")
+accounting=none
+[ "${3:-}" != database ] || accounting=slurmdbd
 etc=/etc/slurm
 mark="# zBO's test Slurm"
 
 stop() {
-    for name in slurmd slurmctld; do
+    for name in slurmd slurmctld slurmdbd mariadbd; do
         pid=$(cat "$dir/$name.pid" 2>/dev/null) || continue
         kill "$pid" 2>/dev/null || continue
         timeout 20 tail --pid="$pid" -f /dev/null || true
@@ -51,7 +56,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 GresTypes=gpu
 SlurmdParameters=config_overrides
-AccountingStorageType=accounting_storage/none
+AccountingStorageType=accounting_storage/$accounting
 JobCompType=jobcomp/filetxt
 JobCompLoc=$dir/completed
 # Finished jobs stay to be asked about.
@@ -73,6 +78,35 @@ if ! munge -n >/dev/null 2>&1; then
     runuser -u munge -- munged
 fi
 stop
+if [ $accounting = slurmdbd ]; then
+    cat >>$etc/slurm.conf <<END
+AccountingStorageHost=localhost
+AccountingStorageEnforce=associations
+AccountingStorageTRES=gres/gpu
+JobAcctGatherType=jobacct_gather/linux
+END
+    cat >$etc/slurmdbd.conf <<END
+$mark
+DbdHost=localhost
+SlurmUser=root
+StorageType=accounting_storage/mysql
+StorageHost=localhost
+StorageUser=root
+PidFile=$dir/slurmdbd.pid
+LogFile=$dir/slurmdbd.log
+END
+    chmod 600 $etc/slurmdbd.conf
+    export MYSQL_UNIX_PORT=$dir/mariadb.sock
+    mariadb-install-db --no-defaults --user=root --datadir="$dir/mariadb" \
+        --auth-root-authentication-method=normal --skip-test-db >/dev/null
+    mariadbd --no-defaults --user=root --datadir="$dir/mariadb" --skip-networking \
+        --socket="$MYSQL_UNIX_PORT" --pid-file="$dir/mariadbd.pid" >"$dir/mariadbd.log" 2>&1 &
+    until mariadb-admin --no-defaults ping >/dev/null 2>&1; do sleep 0.2; done
+    slurmdbd
+    until sacctmgr --immediate add cluster test >/dev/null 2>&1; do sleep 0.5; done
+    sacctmgr --immediate --quiet add account science cluster=test
+    sacctmgr --immediate --quiet add user root account=science
+fi
 slurmctld
 slurmd
 for _ in $(seq 60); do
