@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
     else:
         encoding = jrvae.encode(network, images)
         learned = evaluation.learned(network, encoding, history, scoring.grid)
-        found = objective.score(learned, scoring)
+        found = objective.score(learned, scoring, device)
         data |= {
             **{f"weights/{name}": w for name, w in jrvae.weights(network).items()},
             "loss": history.loss,

@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from conftest import on_gpu
 from skimage.metrics import structural_similarity
 
 from zbo import config, objective
@@ -72,6 +73,13 @@ def test_l2_is_the_mean_over_distinct_pairs_summed_over_classes():
         for of_class in phi
     )
     assert objective.within_classes(phi, SETTINGS) == pytest.approx(by_hand, rel=1e-9)
+
+
+@on_gpu
+def test_a_gpu_scores_alike():
+    phi = manifolds(classes=4, grid=5, shape=(28, 28)).float()
+    for measure in (objective.between_classes, objective.within_classes):
+        assert measure(phi.cuda(), SETTINGS) == pytest.approx(measure(phi, SETTINGS), rel=1e-5)
 
 
 def test_pairs_are_distinct_and_never_of_an_image_with_itself():

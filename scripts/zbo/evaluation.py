@@ -67,7 +67,7 @@ def evaluate(
         settings: How to train it.
         scoring: What to maximize.
         seeds: One a replicate; they train at once (see `training.run`).
-        device: Of the training.
+        device: Of training and scoring.
         progress: Called after each cycle with how many there were, over all replicates, and loss.
         checkpoints: One a replicate, or none.
 
@@ -99,7 +99,7 @@ def evaluate(
         encoding = jrvae.encode(trained.model, images)
         learning = learned(trained.model, encoding, trained.history(), scoring.grid)
         manifolds = learning.manifolds if manifolds is None else manifolds
-        found = objective.score(learning, scoring)
+        found = objective.score(learning, scoring, device)
         scores[i] = dataclasses.astuple(found)
     if status == DONE and not np.isfinite(scores[:, 0]).all():
         status = f"failed: objective '{scoring.name}' is not finite"

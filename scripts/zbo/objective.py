@@ -74,12 +74,13 @@ class Score:
 PARTS = tuple(item.name for item in fields(Score))
 
 
-def score(learned: Learned, settings: ObjectiveSettings) -> Score:
+def score(learned: Learned, settings: ObjectiveSettings, device: str = "cpu") -> Score:
     """Score what a training learned (table 2, steps 2-4).
 
     Args:
         learned: What it gave.
         settings: Objective, SSIM window, pairs.
+        device: Where images are compared, "cpu" or "cuda".
 
     Returns:
         The objective, ℓ1, ℓ2 and information.
@@ -87,7 +88,7 @@ def score(learned: Learned, settings: ObjectiveSettings) -> Score:
     Raises:
         InputError: If the objective is unknown or the images are smaller than the window.
     """
-    manifolds = torch.as_tensor(learned.manifolds)
+    manifolds = torch.as_tensor(learned.manifolds).to(device)
     own = check(settings, manifolds.shape[-2:])
     parts = dict.fromkeys(("l1", "l2", "information"), math.nan)
     if learned.probabilities.shape[1]:
@@ -176,12 +177,12 @@ def between_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
     """
     images = manifolds.flatten(1, 2)  # (K, B*B, h, w)
     local = _moments(images, settings)
-    total = 0.0
+    losses = []
     for i in range(len(images) - 1):
         one, others = (m[i] for m in local), (m[i + 1 :] for m in local)
         ssim = _ssim(images[i], images[i + 1 :], *one, *others, settings)
-        total += _loss(ssim).mean(-1).sum().item()
-    return total
+        losses.append(_loss(ssim).mean(-1).sum())
+    return sum(torch.stack(losses).tolist()) if losses else 0.0
 
 
 def within_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
@@ -198,9 +199,9 @@ def within_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
         ℓ2, between 0 and K.
     """
     images = manifolds.flatten(1, 2)
-    first, second = random_pairs(images.shape[1], settings.pairs)
+    first, second = (i.to(images.device) for i in random_pairs(images.shape[1], settings.pairs))
     local = _moments(images, settings)
-    total = 0.0
+    losses = []
     for k in range(len(images)):
         of_class = [m[k] for m in local]
         ssim = _ssim(
@@ -210,8 +211,8 @@ def within_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
             *(m[second] for m in of_class),
             settings,
         )
-        total += _loss(ssim).mean().item()
-    return total
+        losses.append(_loss(ssim).mean())
+    return sum(torch.stack(losses).tolist())
 
 
 @cache
