@@ -29,6 +29,9 @@ from zbo.network import Network, Transform
 log = logging.getLogger(__name__)
 
 _SLICE_ROWS = {"cpu": 1 << 13, "cuda": 1 << 20}  # decoder rows (pair x pixel) held at a time
+# Compute capabilities (major) for which Triton makes good code of it: what it makes for older ones
+# lives in memory, and for others it fails or crashes.
+_FUSED_ON = 8, 9, 12
 _RANGE_ROWS, _MOST_RANGES = 320, 32  # images x pixels a thread takes at least; pieces of a batch
 
 
@@ -258,6 +261,9 @@ def _fused(device, dtype, widths, tf32, gaussian, pruned) -> Callable[..., tuple
     translates it for that GPU: so it is tried on a few images first.
     """
     if dtype != torch.float32 or kernels.off():
+        return None
+    if device.type == "cuda" and torch.cuda.get_device_capability(device)[0] not in _FUSED_ON:
+        log.info("no fused decoder for this kind of GPU, using torch")
         return None
     os.environ.setdefault("TRITON_CACHE_DIR", kernels.triton_cache())
     generator = torch.Generator().manual_seed(0)
