@@ -291,7 +291,7 @@ def test_captured_steps_train_on_each_batch_once(monkeypatch):
     replayed = []
 
     @contextmanager
-    def capture(graph, stream):
+    def capture(graph, pool, stream):
         before = [t.clone() if torch.is_tensor(t) else t for t in state]
         yield
         for t, b in zip(state, before, strict=True):
@@ -300,6 +300,9 @@ def test_captured_steps_train_on_each_batch_once(monkeypatch):
         graph.size = next(size for size, g in found[0].graphs.items() if g is graph)
 
     class Graph:
+        def pool(self):
+            return "its memory"
+
         def replay(self):
             replayed.append(self.size)
             found[0]._train_batch(self.size)
@@ -317,7 +320,7 @@ def test_a_step_that_cannot_be_captured_runs_without(monkeypatch, caplog):
     expected, found = several(count=1), several(count=1)
 
     @contextmanager
-    def capture(graph, stream):
+    def capture(graph, pool, stream):
         raise RuntimeError("no memory for its pool")
         yield
 
@@ -331,9 +334,10 @@ def test_a_step_that_cannot_be_captured_runs_without(monkeypatch, caplog):
 
 
 class OnDevice(TorchDispatchMode):
-    """Every tensor of every operation is where the model is."""
+    """Every tensor of every operation is where the model is, and no number becomes a tensor."""
 
     def __torch_dispatch__(self, operation, _, arguments=(), options=None):
+        assert "scalar_tensor" not in str(operation), "on a GPU a copy from the host, waited for"
         tensors = [t for t in tree_leaves((arguments, options)) if torch.is_tensor(t)]
         assert {t.device.type for t in tensors} <= {"meta"}, operation
         return operation(*arguments, **options or {})

@@ -43,12 +43,13 @@ class Reconstruction:
         log_likelihood: log p(x_n|z_n,k), shape (n, K), nats; of the classes skipped, what
             `reconstruct` charges for them.
         d_z: Gradient of -Σ_n Σ_k q(k|x_n) log p(x_n|z_n,k) at z, shape (n, coord + L).
-        decoded: (image, class) pairs the decoder ran for.
+        decoded: (image, class) pairs the decoder ran for, scalar. Not a number: put into a tensor
+            of a GPU it would be copied from the host, and waited for.
     """
 
     log_likelihood: Tensor
     d_z: Tensor
-    decoded: int | Tensor
+    decoded: Tensor
 
 
 def reconstruct(
@@ -123,7 +124,8 @@ def reconstruct(
     d_z = d_content @ network.latents[:, :columns]
     if transform:
         d_z = torch.cat((transform.backward(z, turned, d_coords), d_z), 1)
-    return Reconstruction(logp, d_z, q.numel() if active is None else active.sum())
+    decoded = q.new_full((), q.numel()) if active is None else active.sum()
+    return Reconstruction(logp, d_z, decoded)
 
 
 def spatial_parameters(network: Network) -> list[Tensor]:
@@ -316,7 +318,7 @@ def _in_slices(fused, images, active, sigma, coords, latents, weight, params):
 def _with_torch(images, active, sigma, coords, latents, weight, params):
     """`decode_and_differentiate` in torch, slice by slice."""
     if active is not None:
-        weight = torch.where(active, weight, 0)
+        weight = weight.masked_fill(~active, 0)
         if weight.device.type == "cpu":  # elsewhere a shape that depends on data is waited for
             kept = active.sort(1, descending=True).indices[:, : active.sum(1).amax()]
             index = kept.unsqueeze(-1).expand(-1, -1, latents.shape[-1])

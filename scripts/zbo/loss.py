@@ -127,6 +127,6 @@ def loss_and_gradient(
         d = q * torch.addcmul(-logp, penalty, beta_d)
         d_heads.append(torch.addcmul(d, q, d.sum(1, keepdim=True), value=-1))  # through softmax
     perceptron.backward(network.encoder, values, torch.cat(d_heads, 1), problem.gradient.encoder)
-    parts = torch.stack(((q * -logp).sum(), kl_c.sum(), (q * penalty).sum(), logp.new_zeros(())))
-    parts[3] = decoded.decoded
+    decoder_runs = decoded.decoded.to(logp)
+    parts = torch.stack(((q * -logp).sum(), kl_c.sum(), (q * penalty).sum(), decoder_runs))
     return parts, logp

@@ -173,10 +173,13 @@ class Training:
         apart = self.diverged is None and (self.at or self.cycle != other.cycle)
         if apart or other.at or other.diverged is not None:
             raise ValueError("a training can continue from another at the end of the same cycle")
-        for name, tensor in other._tensors().items():
-            self._tensors()[name].copy_(tensor)
-        if self.likelihood is not None:
-            self.likelihood.copy_(other.likelihood)
+        if self.stream:
+            other.stream.synchronize()
+        with torch.cuda.stream(self.stream) if self.stream else nullcontext():
+            for name, tensor in other._tensors().items():
+                self._tensors()[name].copy_(tensor)
+            if self.likelihood is not None:
+                self.likelihood.copy_(other.likelihood)
         self.parts[:] = other.parts
         self.cycle, self.at, self.diverged = other.cycle, 0, None
         self.drawn_from = self.generator.get_state()
@@ -248,12 +251,15 @@ class Training:
             self._train_batch(size)
             return
         if self.graphs[size] is None:
+            # One after the other on one stream, and nothing lives on in them: they share memory.
+            pool = next((graph.pool() for graph in self.graphs.values() if graph), None)
             self.graphs[size] = torch.cuda.CUDAGraph()
             try:
-                with torch.cuda.graph(self.graphs[size], stream=self.stream):
+                with torch.cuda.graph(self.graphs[size], pool=pool, stream=self.stream):
                     self._train_batch(size)
             except RuntimeError as error:
-                log.warning("a step cannot be captured, so it runs without: %s", error)
+                why = error.__context__ or error  # what went wrong, then what ending it made of it
+                log.warning("a step cannot be captured, so it runs without: %s", why)
                 self.captured = False
                 self._train_batch(size)
                 return

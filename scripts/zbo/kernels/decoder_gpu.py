@@ -9,6 +9,7 @@ Nothing is added up across programs: each writes its own sums, so results repeat
 """
 
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,20 +22,25 @@ BLOCK = 64  # pixels a program takes
 
 
 @triton.jit
-def _tanh(x):
-    """Good to a few units in the last place; near 0, where 1 - ... would cancel, by its series."""
+def _tanh(x, FAST: tl.constexpr):
+    """Good to a few units in the last place, or to a relative 2^-11, which is what TF32 keeps."""
+    if FAST:
+        return tl.inline_asm_elementwise(
+            "tanh.approx.f32 $0, $1;", "=f,f", [x], dtype=tl.float32, is_pure=True, pack=1
+        )
     s = x * x
-    series = x + x * s * (-1 / 3 + s * (2 / 15 - s * (17 / 315)))
-    return tl.where(s < 0.04, series, 1 - 2 / (1 + tl.exp(2 * x)))
+    near = x + x * s * (-1 / 3 + s * (2 / 15 - s * (17 / 315)))  # where 1 - ... would cancel
+    return tl.where(s < 0.04, near, 1 - 2 / (1 + tl.exp(2 * x)))
 
 
 @triton.jit
-def _first(x, y, wc, bc, latents, units):
+def _first(x, y, wc, bc, latents, units, FAST: tl.constexpr):
     """Coordinate layer, some of its units: pixels at (x, y)."""
     fixed = tl.load(bc + units) + tl.load(latents + units)
     wx = tl.load(wc + units * 2)
     wy = tl.load(wc + units * 2 + 1)
-    return _tanh(x[:, None] * wx[None, :] + y[:, None] * wy[None, :] + fixed[None, :]), wx, wy
+    first = x[:, None] * wx[None, :] + y[:, None] * wy[None, :] + fixed[None, :]
+    return _tanh(first, FAST), wx, wy
 
 
 # One build for all numbers of pixels and classes.
@@ -46,7 +52,7 @@ def _decode(
     pixels, classes, sigma,
     H0: tl.constexpr, H1: tl.constexpr, H2: tl.constexpr,
     PIXELS: tl.constexpr, CHUNK: tl.constexpr, STAGES: tl.constexpr,
-    PRECISION: tl.constexpr, GAUSSIAN: tl.constexpr, PRUNED: tl.constexpr,
+    PRECISION: tl.constexpr, FAST: tl.constexpr, GAUSSIAN: tl.constexpr, PRUNED: tl.constexpr,
 ):  # fmt: skip
     pair = tl.program_id(0).to(tl.int64)
     p = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
@@ -74,19 +80,20 @@ def _decode(
         h1 = tl.zeros((PIXELS, H1), tl.float32)
         for begin in tl.range(0, H0, CHUNK, num_stages=STAGES):
             i0 = begin + chunk
-            h0, _, _ = _first(x, y, wc, bc, latents, i0)
+            h0, _, _ = _first(x, y, wc, bc, latents, i0, FAST)
             tl.store(h0_out + i0[None, :], h0, mask)
             # Weights are read with what is summed over lying side by side: tensor cores want so.
             w = tl.load(w1 + i0[:, None] + i1[None, :] * H0)
             h1 = tl.dot(h0, w, h1, input_precision=PRECISION)
-        h1 = _tanh(h1 + tl.load(b1 + i1)[None, :])
+        h1 = _tanh(h1 + tl.load(b1 + i1)[None, :], FAST)
         tl.store(h1_out, h1, mask)
 
         out = tl.zeros((PIXELS,), tl.float32) + tl.load(b3)
         for begin in tl.range(0, H2, CHUNK, num_stages=STAGES):
             i2 = begin + chunk
             w = tl.load(w2 + i1[:, None] + i2[None, :] * H1)
-            h2 = _tanh(tl.dot(h1, w, input_precision=PRECISION) + tl.load(b2 + i2)[None, :])
+            h2 = tl.dot(h1, w, input_precision=PRECISION) + tl.load(b2 + i2)[None, :]
+            h2 = _tanh(h2, FAST)
             out += tl.sum(h2 * tl.load(w3 + i2)[None, :], 1)
         seen = tl.load(images + at, inside, 0.0)
         mean = 1 / (1 + tl.exp(-out))
@@ -105,7 +112,8 @@ def _decode(
         for begin in tl.range(0, H2, CHUNK, num_stages=STAGES):
             i2 = begin + chunk
             w = tl.load(w2 + i1[:, None] + i2[None, :] * H1)
-            h2 = _tanh(tl.dot(h1, w, input_precision=PRECISION) + tl.load(b2 + i2)[None, :])
+            h2 = tl.dot(h1, w, input_precision=PRECISION) + tl.load(b2 + i2)[None, :]
+            h2 = _tanh(h2, FAST)
             d2 = g[:, None] * tl.load(w3 + i2)[None, :] * (1 - h2 * h2)
             tl.store(d2_out + i2[None, :], d2, mask)
             tl.store(sums_2 + i2, tl.sum(g[:, None] * h2, 0))
@@ -120,7 +128,7 @@ def _decode(
         dy = tl.zeros((PIXELS,), tl.float32)
         for begin in tl.range(0, H0, CHUNK, num_stages=STAGES):
             i0 = begin + chunk
-            h0, wx, wy = _first(x, y, wc, bc, latents, i0)
+            h0, wx, wy = _first(x, y, wc, bc, latents, i0, FAST)
             w = tl.load(w1_t + i1[:, None] + i0[None, :] * H1)
             d0 = tl.dot(d1, w, input_precision=PRECISION) * (1 - h0 * h0)
             tl.store(sums + i0, tl.sum(d0, 0))
@@ -173,9 +181,9 @@ def decode_and_differentiate(
     d_latents, logp = of_pairs[..., : widths[0]], of_pairs[..., -1]
     if sigma is not None:
         logp = logp - pixels * (math.log(sigma) + 0.5 * math.log(2 * math.pi))
-    # Image by image: one product over a million rows would leave its few sums to few cores.
-    d_w1 = torch.bmm(d1.view(n, -1, widths[1]).mT, h0.view(n, -1, widths[0])).sum(0)
-    d_w2 = torch.bmm(d2.view(n, -1, widths[2]).mT, h1.view(n, -1, widths[1])).sum(0)
+    # Pair by pair: one product over a million rows would leave its few sums to few cores.
+    h0, h1, d1, d2 = (t.view(pairs, pixels, -1) for t in (h0, h1, d1, d2))
+    d_w1, d_w2 = torch.bmm(d1.mT, h0).sum(0), torch.bmm(d2.mT, h1).sum(0)
     total = of_pairs.sum((0, 1)).split(layout)
     d_bc, d_wx, d_wy, d_b1, d_w3, d_b2, d_b3, _ = total
     return (
@@ -191,7 +199,8 @@ def build(tf32: bool) -> dict[str, Any]:
     """
     precision, stages = ("tf32", 2) if tf32 else ("tf32x3", 1)
     sizes = {"PIXELS": BLOCK, "CHUNK": 32, "num_warps": 8}
-    return {**sizes, "STAGES": stages, "PRECISION": precision}
+    fast = tf32 and os.environ.get("TRITON_INTERPRET") != "1"  # it interprets no assembly
+    return {**sizes, "STAGES": stages, "PRECISION": precision, "FAST": fast}
 
 
 def fits(widths: Sequence[int]) -> bool:
