@@ -300,16 +300,18 @@ def last_iterations_of_paper(wildcards):
 def last_iteration_of(study):
     """Walk to the iteration that ends the search, asking for one more while none does.
 
-    The walk reads the disk first and calls the checkpoint only where it ends: called from the first
-    iteration on, each call would plan the whole workflow again.
+    The walk reads the disk first, with one look at a file since Snakemake asks several times an
+    iteration, and calls the checkpoint only where it ends: called from the first iteration on, each
+    call would plan the whole workflow again.
     """
     search = STUDIES[study]["search"]
     k = 0
     while k < search["iterations"]:
-        path = Path(f"results/{study}/iterations/{k:03d}.h5")
-        if not path.exists():
+        path = f"results/{study}/iterations/{k:03d}.h5"
+        try:
+            improvements, spread = course(path, os.stat(path).st_mtime_ns)
+        except FileNotFoundError:
             break
-        improvements, spread = course(path, path.stat().st_mtime_ns)
         if negligible(
             improvements, spread, search["stop_threshold"], search["stop_patience"]
         ):
