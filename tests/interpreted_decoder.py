@@ -13,6 +13,11 @@ from zbo.kernels import decoder_gpu
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def untried():
+    decoder._fused.cache_clear()
+
+
 @pytest.mark.parametrize("tf32", [False, True])
 @pytest.mark.parametrize("case", CASES)
 def test_fused_agrees_with_torch_in_double(case, tf32):
@@ -43,7 +48,6 @@ def test_slices_of_a_batch_add_up(case, monkeypatch):
 @pytest.mark.parametrize("pruned", [False, True])
 def test_it_is_tried_before_it_is_used(gaussian, pruned, monkeypatch, caplog):
     kind = torch.float32, (64, 64, 32), True, gaussian, pruned
-    decoder._fused.cache_clear()
     assert decoder._fused(CPU, *kind) is not None
     assert not caplog.text
 
@@ -56,11 +60,9 @@ def test_it_is_tried_before_it_is_used(gaussian, pruned, monkeypatch, caplog):
     decoder._fused.cache_clear()
     assert decoder._fused(CPU, *kind) is None
     assert "using torch, several times slower: its results are 0." in caplog.text
-    decoder._fused.cache_clear()
 
 
 def test_what_it_does_not_fit_is_left_to_torch(monkeypatch, caplog):
-    decoder._fused.cache_clear()
     for widths in [(64, 48, 64), (64, 256, 64), (64, 64)]:
         assert decoder._fused(CPU, torch.float32, widths, False, False, False) is None
     assert decoder._fused(CPU, torch.float64, (64, 64, 64), False, False, False) is None
@@ -68,4 +70,3 @@ def test_what_it_does_not_fit_is_left_to_torch(monkeypatch, caplog):
     assert kernels.off()
     assert decoder._fused(CPU, torch.float32, (64, 64, 64), False, False, False) is None
     assert not caplog.text
-    decoder._fused.cache_clear()

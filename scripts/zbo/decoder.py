@@ -267,7 +267,8 @@ def _fused(device, dtype, widths, tf32, gaussian, pruned) -> Callable[..., tuple
     if device.type == "cuda" and torch.cuda.get_device_capability(device)[0] not in _FUSED_ON:
         log.info("no fused decoder for this kind of GPU, using torch")
         return None
-    os.environ.setdefault("TRITON_CACHE_DIR", kernels.triton_cache())
+    if "TRITON_CACHE_DIR" not in os.environ:
+        os.environ["TRITON_CACHE_DIR"] = kernels.triton_cache()
     generator = torch.Generator().manual_seed(0)
 
     def some(*shape):

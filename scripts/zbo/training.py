@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,7 +137,7 @@ class Training:
         began = time.perf_counter()
         if self.checkpoint is not None and self.checkpoint.due():
             self.save()
-        with torch.no_grad(), torch.cuda.stream(self.stream) if self.stream else nullcontext():
+        with torch.no_grad(), self._on_stream():
             if self.at == 0:
                 self.sums.zero_()
                 self._draw()
@@ -175,7 +175,7 @@ class Training:
             raise ValueError("a training can continue from another at the end of the same cycle")
         if self.stream:
             other.stream.synchronize()
-        with torch.cuda.stream(self.stream) if self.stream else nullcontext():
+        with self._on_stream():
             for name, tensor in other._tensors().items():
                 self._tensors()[name].copy_(tensor)
             if self.likelihood is not None:
@@ -207,6 +207,9 @@ class Training:
             },
             self.key,
         )
+
+    def _on_stream(self) -> AbstractContextManager:
+        return torch.cuda.stream(self.stream) if self.stream else nullcontext()
 
     def _tensors(self) -> dict[str, Tensor]:
         adam = self.adam

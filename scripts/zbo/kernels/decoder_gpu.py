@@ -3,7 +3,7 @@
 A program takes 64 pixels of one (image, class) pair. Layer by layer in torch every activation makes
 some fifty trips to memory; here each is written once, for the two products that give the hidden
 layers' weight gradients, which torch makes of them afterwards. The first layer and the last hidden
-one are computed twice, in pieces: cheaper than holding them, and all fits in registers.
+one are computed twice, in pieces: cheaper than holding them. Under TF32 all fits in registers.
 
 Nothing is added up across programs: each writes its own sums, so results repeat bit for bit.
 """
@@ -193,9 +193,9 @@ def decode_and_differentiate(
 
 
 def build(tf32: bool) -> dict[str, Any]:
-    """What it is built with: at width 128 and TF32 sm_80, sm_89 and sm_90 then spill no register.
+    """What it is built with: at width 128 and TF32 sm_80, 89, 90 and 120 then spill no register.
 
-    With float32 it is three products for one, which take more room.
+    With float32 it is three products for one, which take more room and spill some.
     """
     precision, stages = ("tf32", 2) if tf32 else ("tf32x3", 1)
     sizes = {"PIXELS": BLOCK, "CHUNK": 32, "num_warps": 8}
