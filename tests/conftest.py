@@ -86,5 +86,6 @@ def snakemake_command(*arguments, study="test", change="", scale="paper", cores=
 
 
 def environment():
-    """The environment of a job: `python` is the one that runs the tests."""
-    return os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    """The environment of a job: `python` is the one that runs the tests, lines are folded alike."""
+    here = {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "COLUMNS": "80"}
+    return {k: v for k, v in os.environ.items() if k != "FORCE_COLOR"} | here

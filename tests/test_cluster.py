@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3000)]
 @pytest.fixture(scope="module")
 def place():
     """A folder that every user may enter, as pytest's own are not."""
-    with tempfile.TemporaryDirectory(prefix="zbo-cluster-") as folder:
+    with tempfile.TemporaryDirectory(prefix="zbo-cluster-", ignore_cleanup_errors=True) as folder:
         os.chmod(folder, 0o755)
         yield Path(folder)
 
@@ -210,6 +210,7 @@ def test_cancelled_drained_and_joined_by_a_second_run(folder, local):
         slurm("scontrol", "update", f"nodename={node}", "state=resume")
     folder.finish(running)
     assert [job["JobId"] for job in folder.trials("CANCELLED")] == [first]
+    assert not folder.trials("FAILED")  # the runs refused took nothing from jobs that waited
     assert completed_once(folder)
     assert search_results(folder.path) == search_results(local)
 
@@ -238,7 +239,9 @@ def test_preempted_and_its_node_lost(folder, local):
     while running.poll() is None:
         for job in folder.jobs():
             if job["JobState"] == "PENDING" and job["Reason"] == "BeginTime":
-                slurm("scontrol", "update", f"jobid={job['JobId']}", "StartTime=now")
+                # It may begin by itself meanwhile, and then cannot be told to.
+                now = ["scontrol", "update", f"jobid={job['JobId']}", "StartTime=now"]
+                subprocess.run(now, capture_output=True)
         time.sleep(1)
     folder.finish(running)
     assert completed_once(folder)
@@ -255,14 +258,18 @@ def restarts(folder, number):
 def test_killed_during_and_between_iterations(folder, local):
     running = folder.start()
     folder.running()
+    until(lambda: folder.trials("PENDING"))
+    held = folder.trials("PENDING")[-1]["JobId"]
+    slurm("scontrol", "hold", held)  # so that there is one to wait for, however long a start takes
     os.kill(running.pid, signal.SIGKILL)
     running.wait()
     # Without run.sh a second copy of the trial would start beside the first.
     folder.finish(folder.start(command="snakemake --workflow-profile profiles/slurm"), code=1)
     assert "Slurm jobs of another run are at work in this folder" in " ".join(folder.said.split())
     running = folder.start()
+    until(lambda: "Waiting for Slurm jobs that an earlier run left" in folder.said)
+    slurm("scontrol", "release", held)
     until(lambda: (folder.path / "logs/test/bo_iteration/001.log").exists())
-    assert "Waiting for Slurm jobs that an earlier run left" in folder.said
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
     before = written(folder.path)
@@ -318,7 +325,8 @@ def test_out_of_time_a_trial_gets_more_and_an_allocation_goes_on(folder, place, 
     assert restarts == said.count("Back into the queue") >= 1
     folder.finish(one)
     limits = {job["JobState"]: job["TimeLimit"] for job in folder.trials()}
-    assert limits == {"TIMEOUT": "00:01:00", "COMPLETED": "00:02:00"}
+    assert limits.keys() == {"TIMEOUT", "COMPLETED"}
+    assert "00:01:00" <= limits["TIMEOUT"] < limits["COMPLETED"]
 
     found = search_results(whole.path)
     reference = Folder(place / "slow")
@@ -354,8 +362,7 @@ def test_with_an_accounting_database(accounts, folder):
     assert set(named.split(", ")) == {"root", "science"}, folder.said
     folder.edit(slurm_account="science")
     folder.run(trial)
-    asked = "sacct --allocations --noheader --parsable2 --format=Account,State,AllocTRES%60"
-    (line,) = subprocess.run(
-        asked.split(), check=True, capture_output=True, text=True
-    ).stdout.split()
+    asked = ["sacct", "--starttime=now-1hours", "--allocations", "--noheader", "--parsable2"]
+    asked += ["--format=Account,State,AllocTRES%60"]
+    (line,) = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
     assert line.startswith("science|COMPLETED|") and "gres/gpu=1" in line

@@ -283,7 +283,7 @@ def load_elsewhere(**environment):
         "import logging; logging.basicConfig(level='INFO');"
         "from zbo import kernels; kernels.load(); print(kernels.load() is not None)"
     )
-    keep = {k: v for k, v in os.environ.items() if not k.startswith(("ZBO_", "XDG_"))}
+    keep = {k: v for k, v in os.environ.items() if not k.startswith(("ZBO_", "XDG_", "CC"))}
     return subprocess.Popen(
         [sys.executable, "-c", code],
         env=keep | {"PYTHONPATH": str(SCRIPTS)} | environment,

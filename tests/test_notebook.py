@@ -46,7 +46,8 @@ def until(opened, text):
 
 def execute(opened, folder, **environment):
     """Run all its cells in a folder; gives what they printed."""
-    client = NotebookClient(opened, timeout=1500, resources={"metadata": {"path": str(folder)}})
+    place = {"metadata": {"path": str(folder)}}
+    client = NotebookClient(opened, timeout=1500, iopub_timeout=60, resources=place)
     client.execute(env=os.environ | environment)
     outputs = [output for cell in opened.cells for output in cell.get("outputs", [])]
     return "".join(output.text for output in outputs if output.output_type == "stream")

@@ -248,7 +248,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="has a GPU")
-def test_a_gpu_asked_for_and_not_there_is_an_error():
+def test_a_gpu_asked_for_and_not_there_is_an_error(monkeypatch):
+    monkeypatch.delenv("ZBO_DEVICE", raising=False)
     assert command.device(0) == "cpu"
     with pytest.raises(InputError, match="1 GPU asked for"):
         command.device(1)

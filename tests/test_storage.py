@@ -1,5 +1,6 @@
 """Storage: files come back as written, whole or not at all, and bad ones are named."""
 
+import itertools
 import json
 import os
 import platform
@@ -153,7 +154,11 @@ for n in range(10**9):
     storage.write({str(path)!r}, data, kind="test", n=n)
 """
     caught_midway = 0
-    for k in range(8):
+    end = time.monotonic() + 300
+    for k in itertools.count():
+        if k >= 8 and caught_midway:
+            break
+        assert time.monotonic() < end  # else no kill fell into a write, and the test shows nothing
         # The commit is given: asking git would take longer than the writing.
         writer = subprocess.Popen(
             [sys.executable, "-c", program], env=os.environ | {"ZBO_COMMIT": "none"}
@@ -165,7 +170,7 @@ for n in range(10**9):
             time.sleep(0.001)
         beside = tmp_path / f".x.h5.{platform.node()}-{writer.pid}.part"
         if k % 2:
-            time.sleep(0.007 * k)  # somewhere else in the loop each time
+            time.sleep(0.007 * (k % 8))  # somewhere else in the loop each time
         else:
             while not beside.exists():  # in the middle of a write
                 assert writer.poll() is None and time.monotonic() < deadline
@@ -176,7 +181,6 @@ for n in range(10**9):
         assert (found["filled"] == found["n"]).all()
         assert found["noise"][0] == np.random.default_rng(found["n"]).random()
         assert storage.facts(path, kind="test")["n"] == found["n"]
-    assert caught_midway  # else no kill fell into a write, and the test showed nothing
     elsewhere = tmp_path / ".x.h5.another-node-1.part"
     elsewhere.touch()
     storage.write(path, {}, kind="test")

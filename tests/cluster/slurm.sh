@@ -25,6 +25,8 @@ stop() {
 if [ "$action" = stop ]; then
     scancel --user "$(id -un)" 2>/dev/null || true
     stop
+    # Left behind, it would make each of Slurm's commands wait 9 seconds for a controller.
+    ! grep -qs "^$mark" $etc/slurm.conf || rm -f $etc/{slurm,gres,slurmdbd}.conf
     exit
 fi
 
