@@ -7,7 +7,10 @@ STUDY ?= digits
 SCALE ?= paper
 SET ?=
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
-TORCH ?= torch==2.13.0
+ifneq ($(origin TORCH),undefined) # another build of torch: kept for the next time
+$(shell mkdir -p .venv && [ "$$(cat .venv/torch 2>&1)" = "$(TORCH)" ] || echo "$(TORCH)" >.venv/torch)
+endif
+TORCH ?= $(or $(shell cat .venv/torch 2>/dev/null),torch==2.13.0)
 APPTAINER ?= apptainer
 IMAGE ?= containers/zbo.sif
 VENV := .venv
@@ -69,7 +72,7 @@ clean:
 	rm -rf results logs benchmarks .snakemake .zbo.lock
 
 # The lock first, by hash; then torch by version alone, since its build is the machine's choice.
-$(VENV)/installed: envs/requirements.txt envs/workflow.txt
+$(VENV)/installed: Makefile envs/requirements.txt envs/workflow.txt $(wildcard $(VENV)/torch)
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --no-deps --require-hashes -r envs/requirements.txt -r envs/workflow.txt

@@ -65,5 +65,6 @@ workflow.localrules(*light_rules())
 
 
 onstart:
-    refuse_company()
+    stay_alone()
+    name_commit()
     allow_warm_start()

@@ -8,10 +8,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
+import psutil
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
@@ -213,6 +215,8 @@ def settings_for(stage):
                 chosen["trajectories"]["beta_d"] = beta_d
         if own := own_functions(chosen):
             chosen["own_functions"] = own
+        if stage == "images" and (seen := image_files(wildcards)):
+            chosen["files"] = image_sources.digest(seen)
         return json.dumps(chosen, sort_keys=True)
 
     return settings
@@ -229,7 +233,10 @@ def own_functions(chosen):
 
 
 def image_files(wildcards):
-    """List the image and label files on this machine, so that replacing one is noticed."""
+    """List the image and label files on this machine, so that replacing one is noticed.
+
+    Their digest is one of the settings: a file copied with its time may be older than the last.
+    """
     chosen = STUDIES[wildcards.study]["images"]
     return image_sources.files(chosen["source"], chosen["path"], chosen["labels"])
 
@@ -417,6 +424,12 @@ def light_rules():
     ]
 
 
+def name_commit():
+    """Tell the jobs, which in the image have no git to ask, which code runs."""
+    if (commit := storage.commit()) != "unknown":
+        os.environ.update(ZBO_COMMIT=commit)
+
+
 def allow_warm_start():
     """Name this run to its jobs where they run beside Snakemake (scripts/warm.py)."""
     if os.environ.get("ZBO_WARM") == "off":
@@ -445,21 +458,44 @@ def keep_container():
     )
 
 
-def refuse_company():
-    """Refuse to run beside another run, or beside Slurm jobs that a killed one left."""
-    if "ZBO_LOCKED" not in os.environ and Path(".zbo.lock").exists():
-        with open(".zbo.lock") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise WorkflowError("another run is at work in this folder") from None
-    if not shutil.which("squeue"):
-        return
-    script = Path(workflow.basedir) / "profiles/slurm/jobs.sh"
-    asked = subprocess.run([script], capture_output=True, text=True, check=False)
-    if jobs := " ".join(asked.stdout.split()):
-        raise WorkflowError(
-            f"Slurm jobs of another run are at work in this folder: {jobs}. "
-            "profiles/slurm/run.sh waits for them and goes on; "
-            "`scancel $(profiles/slurm/jobs.sh)` stops them."
-        )
+def stay_alone():
+    """Refuse to run beside another run or its Slurm jobs; wait for what a killed one left here."""
+    global LOCK
+    if "ZBO_LOCKED" not in os.environ:
+        LOCK = open(".zbo.lock", "a")  # held as long as this process lives
+        try:
+            fcntl.flock(LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WorkflowError("another run is at work in this folder") from None
+        os.environ.update(ZBO_LOCKED="1")
+    if shutil.which("squeue"):
+        script = Path(workflow.basedir) / "profiles/slurm/jobs.sh"
+        asked = subprocess.run([script], capture_output=True, text=True, check=False)
+        if jobs := " ".join(asked.stdout.split()):
+            raise WorkflowError(
+                f"Slurm jobs of another run are at work in this folder: {jobs}. "
+                "profiles/slurm/run.sh waits for them and goes on; "
+                "`scancel $(profiles/slurm/jobs.sh)` stops them."
+            )
+    said = ""
+    # Else one of other settings might end last, and its file be taken for this run's.
+    while left := " ".join(map(str, jobs_of_killed_run())):
+        if left != said:
+            logger.warning(
+                f"Waiting for jobs of a killed run; to stop them: kill {left}"
+            )
+        said = left
+        time.sleep(0.5)
+
+
+def jobs_of_killed_run():
+    """Process ids of jobs at work in this folder that this run has not started."""
+    here, own = os.getcwd(), {os.getpid(), *(p.pid for p in psutil.Process().parents())}
+    for process in psutil.process_iter():
+        try:
+            # What a run starts has its mark.
+            if process.pid not in own and process.cwd() == here:
+                if "ZBO_LOCKED" in process.environ():
+                    yield process.pid
+        except psutil.Error:  # another person's, or ended
+            continue

@@ -33,8 +33,12 @@ def main(argv: list[str] | None = None) -> None:
                     alpha=0.8,
                     color=plots.colour_of(number),
                 )
-            rho, low, high = claims.rank_correlation(*claims.paired_scores(scores, "l1"))
-            found = f"{rho:.2f} [{low:.2f}, {high:.2f}]" if np.isfinite(rho) else "unknown"
+            models = claims.paired_scores(scores, "l1")
+            rho, low, high = claims.rank_correlation(models)
+            known = np.isfinite(low)
+            found = f"{rho:.2f} " + (
+                f"[{low:.2f}, {high:.2f}]" if known else f"({len(models)} models)"
+            )
             ax.set_title(f"{study}\nrank correlation {found}")
             ax.set_xlabel("ℓ1")
             ax.margins(0.1)

@@ -103,7 +103,7 @@ def test_the_state_of_other_code_is_removed(tmp_path, monkeypatch, caplog):
     stopped = a_training(tmp_path / "state")
     stopped.step()
     stopped.save()
-    monkeypatch.setattr(storage, "commit", lambda: "another")
+    monkeypatch.setattr(checkpoint, "_code", lambda: "another")
     assert a_training(tmp_path / "state").cycle == 0
     assert "code" in caplog.text and not (tmp_path / "state").exists()
 

@@ -1,9 +1,11 @@
 """The workflow for real, on the `test` study: whole, resumed after a kill, extended, broken."""
 
 import base64
+import contextlib
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -249,20 +251,63 @@ def test_replaced_pictures_and_edited_functions_are_noticed(checkout, snakemake)
     for i in range(6):
         pixels = rng.integers(0, 256, (8, 8), dtype=np.uint8)
         Image.fromarray(pixels).save(checkout / f"pictures/{i}.png")
-    own = "def keep(beta, bounds, tolerance):\n    return beta.min(1) > {}\n"
-    (checkout / "own.py").write_text(own.format(-9))
+    own = "def keep(beta, bounds, tolerance):\n    return beta.min(1) > least\n"
+    (checkout / "own.py").write_text("from helps import least\n\n" + own)
+    (checkout / "helps.py").write_text("least = -9")
     change = "images.source=files images.path=pictures images.subset=4 images.count=null "
     change += "space.constraint=own:keep"
     targets = "results/test/images.h5", "results/test/space.h5"
     snakemake(*targets, change=change)
     assert "Nothing to be done" in snakemake("-n", *targets, change=change).stdout
     Image.fromarray(pixels.T.copy()).save(checkout / "pictures/3.png")
+    os.utime(checkout / "pictures/3.png", (1e9, 1e9))  # as `cp -p` and archives leave it
     again = snakemake("-n", *targets, change=change).stdout
     assert "images" in again and "search_space" not in again
     snakemake(*targets, change=change)
-    (checkout / "own.py").write_text(own.format(-8))
+    (checkout / "helps.py").write_text("least = -8")
     again = snakemake("-n", *targets, change=change).stdout
     assert "search" in again and "prepare_images" not in again
+
+
+@pytest.mark.slow
+def test_what_a_killed_run_left_is_waited_for_and_two_runs_are_not_let_in(checkout, snakemake):
+    """Else a training of other settings could end last, and its file be taken for this run's."""
+    targets = "results/test/models/beta-1-0.h5", "results/test/images.h5"
+    long = "trajectories.cycles=400000"
+    log = checkout / "logs/test/model/beta-1-0.log"
+
+    def start(name, **settings):
+        with open(checkout / name, "w") as said:
+            return subprocess.Popen(
+                snakemake_command(*targets, **settings),
+                cwd=checkout, env=environment(), stdout=said, stderr=said,
+            )  # fmt: skip
+
+    first = start("first.log", change=long)
+    until(lambda: log.exists() and "loss=" in log.read_text())
+    refused = snakemake(*targets, check=False)
+    assert refused.returncode != 0 and "another run is at work" in refused.stdout
+    first.kill()
+    first.wait()
+    second = start("second.log")
+    until(lambda: "to stop them: kill" in (checkout / "second.log").read_text())
+    said = " ".join((checkout / "second.log").read_text().split())
+    left = re.search(r"to stop them: kill ([\d ]+)", said)[1].split()
+    time.sleep(2)
+    assert second.poll() is None and not (checkout / targets[0]).exists()
+    for process in map(int, left):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    assert second.wait(240) == 0
+    made = storage.facts(checkout / targets[0], kind="model")
+    assert made["settings"]["trajectories"]["cycles"] == 4
+
+
+def until(holds):
+    deadline = time.monotonic() + 240
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 @pytest.mark.slow

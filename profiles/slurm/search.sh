@@ -17,9 +17,11 @@ exec 9>.zbo.lock
 flock --wait 60 9 || { echo "error: another run is at work in this folder" >&2; exit 75; }
 export ZBO_LOCKED=1
 
+gpus=${SLURM_GPUS:-1}
+gpus=${gpus##*:} # "a100:2" is two
 set -m # a process group of its own, which takes an interrupt
 snakemake --nolock --workflow-profile profiles/slurm --executor local \
-    --resources gpu="${SLURM_GPUS:-1}" --cores "${SLURM_CPUS_PER_TASK:-4}" "$@" &
+    --resources gpu="$gpus" --cores "${SLURM_CPUS_PER_TASK:-4}" "$@" &
 run=$!
 ending=""
 trap 'ending=yes; echo "Time is nearly over: stopping"; kill -INT -- -$run' USR1

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,7 @@ class Checkpoint:
     def save(self, state: Mapping[str, np.ndarray], key: str) -> None:
         """Write a state, whole or not at all, with the key of its training; a warning if not."""
         try:
-            storage.write(self.path, state, kind="state", key=key)
+            storage.write(self.path, state, kind="state", key=key, code=_code())
         except OSError as error:
             log.warning("%s: %s; the training goes on without its state saved", self.path, error)
         self.next = time.monotonic() + self.every
@@ -65,7 +66,7 @@ class Checkpoint:
         try:
             state = storage.read(self.path, kind="state")
             facts = storage.facts(self.path, kind="state")
-            if (facts["key"], facts["commit"]) == (key, storage.commit()):
+            if (facts["key"], facts.get("code")) == (key, _code()):
                 return state
             reason = "of other settings, images, trajectory or code"
         except InputError:
@@ -87,6 +88,14 @@ def key(*parts: object) -> str:
         digest.update(np.ascontiguousarray(part).data if whole else repr(part).encode())
         digest.update(b"\0")
     return digest.hexdigest()
+
+
+@cache
+def _code() -> str:
+    """Digest of the library's sources: no commit knows of changes that are not committed."""
+    library = Path(__file__).parent
+    sources = sorted(f for f in library.rglob("*") if f.suffix in (".py", ".c"))
+    return key(*(f.read_bytes() for f in sources))
 
 
 @contextmanager

@@ -5,7 +5,7 @@ labels judge, seed by seed. A claim is a rule on one or two studies; the rule gi
 one of HOLDS, PARTLY and NOT.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,27 +75,35 @@ def interval_of_mean(values: np.ndarray) -> tuple[float, float]:
     return float(values.mean() - half), float(values.mean() + half)
 
 
-def rank_correlation(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    """Spearman's correlation and its bootstrap interval at LEVEL, from pairs both finite.
+def rank_correlation(models: Sequence[np.ndarray]) -> tuple[float, float, float]:
+    """Spearman's correlation over all pairs and its interval at LEVEL from resampled models.
+
+    Seeds of one model say little about how models compare, so the bootstrap draws models whole.
 
     Args:
-        x: Shape (n,).
-        y: Shape (n,).
+        models: Of each the pairs, shape (2, seeds); those not both finite are left out.
 
     Returns:
-        Correlation, lower and upper end; NaN where fewer than four pairs, or one side is constant.
+        Correlation, NaN where one side is constant; lower and upper end, NaN with fewer than four
+        models.
     """
-    both = np.isfinite(x) & np.isfinite(y)
-    x, y = x[both], y[both]
-    if len(x) < 4 or np.ptp(x) == 0 or np.ptp(y) == 0:
+    models = [pairs[:, np.isfinite(pairs).all(0)] for pairs in models]
+    models = [pairs for pairs in models if pairs.size]
+
+    def correlation(chosen: Sequence[np.ndarray]) -> float:
+        x, y = np.concatenate(chosen, axis=1)
+        if not np.ptp(x) or not np.ptp(y):
+            return np.nan
+        return float(np.corrcoef(stats.rankdata(x), stats.rankdata(y))[0, 1])
+
+    if not models or np.isnan(rho := correlation(models)):
         return np.nan, np.nan, np.nan
-    rng = np.random.default_rng(0)
-    again = []
-    for chosen in rng.integers(0, len(x), (2000, len(x))):
-        if np.ptp(x[chosen]) and np.ptp(y[chosen]):
-            again.append(stats.spearmanr(x[chosen], y[chosen]).statistic)
-    low, high = np.quantile(again, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return float(stats.spearmanr(x, y).statistic), float(low), float(high)
+    if len(models) < 4:
+        return rho, np.nan, np.nan
+    draws = np.random.default_rng(0).integers(0, len(models), (2000, len(models)))
+    again = [correlation([models[i] for i in draw]) for draw in draws if len(set(draw)) > 1]
+    low, high = np.nanquantile(again, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return rho, float(low), float(high)
 
 
 def judge(difference: np.ndarray) -> str:
@@ -197,16 +205,20 @@ def stops_before(evaluations: int) -> Rule:
 
 
 def follows(score: str) -> Rule:
-    """Models with a higher `score` have a higher accuracy: rank correlation over models, seeds."""
+    """Models with a higher `score` have a higher accuracy: rank correlation over their seeds."""
 
     def rule(study: Study) -> Finding:
-        rho, low, high = rank_correlation(*paired_scores(study.scores, score))
-        if np.isnan(rho):
-            return Finding("too few models", UNKNOWN)
+        models = paired_scores(study.scores, score)
+        rho, low, high = rank_correlation(models)
+        if np.isnan(low):
+            return Finding(f"{rho:.2f} over {len(models)} models, too few to tell", UNKNOWN)
         verdict = HOLDS if low > 0 else PARTLY if rho > 0 else NOT
         return Finding(f"{rho:.2f} [{low:.2f}, {high:.2f}]", verdict)
 
-    return Rule(f"rank correlation of {score} and accuracy over models and seeds is above 0", rule)
+    return Rule(
+        f"rank correlation of {score} and accuracy over models and seeds is above 0",
+        rule,
+    )
 
 
 def cools() -> Rule:
@@ -257,14 +269,13 @@ def gains_more(score: str, of: str, over: str) -> Rule:
     return Rule(f"{score} of {of} less that of {over} is higher with the first study", rule)
 
 
-def paired_scores(
-    scores: Mapping[str, Mapping[str, np.ndarray]], score: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """A score and the accuracy of every seed of every model with classes, shape (n,) each."""
-    chosen = [of_model for name, of_model in scores.items() if name not in WITHOUT_CLASSES]
-    return tuple(
-        np.concatenate([of_model[name] for of_model in chosen]) for name in (score, "accuracy")
-    )
+def paired_scores(scores: Mapping[str, Mapping[str, np.ndarray]], score: str) -> list[np.ndarray]:
+    """A score and the accuracy of every seed, shape (2, seeds), of each model with classes."""
+    return [
+        np.stack([of_model[score], of_model["accuracy"]])
+        for name, of_model in scores.items()
+        if name not in WITHOUT_CLASSES
+    ]
 
 
 def _values(study: Study, model: str, score: str) -> np.ndarray:

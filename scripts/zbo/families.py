@@ -10,6 +10,7 @@ Where β_d is searched as well, a family is called once more with β_d's bounds:
 of the two, and need not know which.
 """
 
+import ast
 import hashlib
 import importlib
 import importlib.util
@@ -59,13 +60,14 @@ def by_path(path: str, key: str) -> Callable:
 
 
 def source_digest(path: str) -> str:
-    """Digest the file of a person's own function without importing it.
+    """Digest the file of a person's own function, and those it imports, without importing it.
 
     Args:
         path: "module:function".
 
     Returns:
-        SHA-256 of the module's file, "" where it is not a single file or cannot be found.
+        SHA-256 of the module's file and of the modules beside it, or below, that it imports, and so
+        on; "" where it is not a single file or cannot be found.
     """
     if "" not in sys.path:
         sys.path.append("")
@@ -75,7 +77,31 @@ def source_digest(path: str) -> str:
         return ""
     if found is None or not found.origin or not Path(found.origin).is_file():
         return ""
-    return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
+    read: dict[Path, bytes] = {}
+    _read_with_imports(Path(found.origin), read)
+    return hashlib.sha256(b"\0".join(read[file] for file in sorted(read))).hexdigest()
+
+
+def _read_with_imports(file: Path, read: dict[Path, bytes]) -> None:
+    if file in read or not file.is_file():
+        return
+    read[file] = file.read_bytes()
+    try:
+        tree = ast.parse(read[file])
+    except SyntaxError:  # said where it is imported
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            names = [module, *(f"{module}.{each.name}".strip(".") for each in node.names)]
+        else:
+            continue
+        for name in filter(None, names):
+            place = file.parent / name.replace(".", "/")
+            _read_with_imports(place.with_suffix(".py"), read)
+            _read_with_imports(place / "__init__.py", read)
 
 
 def sample(
