@@ -138,11 +138,12 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     optimum = storage.read(folder / "optimum.h5", kind="candidates")
     end = int(optimum["iterations"])
     last = storage.read(folder / f"iterations/{end:03d}.h5", kind="candidates")
+    # By what asked for them: an earlier run may have left more.
+    asked = [folder / "design.h5", *(folder / f"iterations/{k:03d}.h5" for k in range(end))]
     trials = [
-        path
-        for path in sorted(folder.glob("trials/*.h5"))
-        if (source := path.stem.rpartition("-")[0]) == "design"
-        or (source.isdigit() and int(source) < end)
+        folder / f"trials/{path.stem}-{index}.h5"
+        for path in asked
+        for index in range(len(storage.read(path, kind="candidates", only=("index",))["index"]))
     ]
     rows = storage.read_table(folder / "scores.csv")
     models = [folder / f"models/{row['model']}-{row['replicate']}.h5" for row in rows]

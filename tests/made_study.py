@@ -86,6 +86,8 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     recommended, best = int(mean.argmax()), int(index[np.nanargmax(objective)])
     design = {"index": index[: case.initial]}
     storage.write(folder / "design.h5", design, kind="candidates")
+    for k, one in enumerate(index[case.initial :]):
+        storage.write(folder / f"iterations/{k:03d}.h5", {"index": [one]}, kind="candidates")
     improvements = 10.0 ** -np.arange(case.iterations + 1)
     improvements[-1] = 0  # every point evaluated: has no logarithm
     data = {

@@ -91,6 +91,15 @@ def test_it_says_what_ran(results):
     assert all(words.split(";")[0] in text for words in said.values())
 
 
+def test_trials_that_an_earlier_run_left_are_not_counted(tmp_path):
+    make(tmp_path, Case())
+    for left in ("design-4", "001-1", "003-0", "constant-0"):
+        made = {"settings": {"seed": 8}, "seconds": 1.0, "device": "cpu"}
+        storage.write(tmp_path / f"trials/{left}.h5", {"status": "done"}, kind="trial", **made)
+    said = report.facts(tmp_path, storage.read(tmp_path / "images.h5", kind="images"))
+    assert said["seed"] == "7"
+
+
 def test_it_shows_what_there_is_of_the_paper(results):
     text = page(results, "claims.csv", "fig07.png")
     assert "1 &lt; 2 &amp; more" in text and "holds partly" in text
