@@ -77,8 +77,12 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     captions = Path(args.captions)
     studies = [study(Path(folder), args.figures, captions) for folder in args.studies]
-    kind = "simulated " if any(each["simulated"] for each in studies) else ""
-    paper = [picture(Path(path), captions, kind) for path in args.paper if path.endswith(".png")]
+    told = {each["name"]: each["words"] for each in studies}
+    paper = [
+        picture(path, captions, _of_paper(path, told))
+        for path in map(Path, args.paper)
+        if path.suffix == ".png"
+    ]
     tables = [storage.read_table(path) for path in args.paper if path.endswith(".csv")]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(Path(args.template).read_text()).render(
@@ -101,18 +105,19 @@ def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any
         captions: Folder of captions.
 
     Returns:
-        Name, description, facts, pictures and table of scores.
+        Name, words for captions, description, facts, pictures and table of scores.
     """
     images = storage.read(folder / "images.h5", kind="images")
     simulated = bool(images.get("simulated", False))
-    kind = "simulated " if simulated else ""
+    words = {"simulated": "simulated " if simulated else ""}
     return {
         "name": folder.name,
+        "words": words,
         "description": config.load(folder.name)["description"],
         "simulated": simulated,
         "facts": facts(folder, images),
         "pictures": [
-            picture(folder / "figures" / f"{name}.png", captions, kind) for name in figures
+            picture(folder / "figures" / f"{name}.png", captions, words) for name in figures
         ],
         "scores": score_table(folder / "scores.csv"),
     }
@@ -176,6 +181,13 @@ def _each(values: Iterable[Any]) -> str:
     return "; ".join(dict.fromkeys(map(str, values)))
 
 
+def _of_paper(path: Path, told: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Give a figure of the paper the words of the paper's studies at its folder's scale."""
+    ending = config.REDUCED if path.parent.name.endswith(config.REDUCED) else ""
+    studies = {name: name + ending for name in config.PAPER_STUDIES}
+    return {"study": {name: told[study] for name, study in studies.items() if study in told}}
+
+
 def _scale(folders: Iterable[str]) -> str:
     """Say "reduced" if any study is."""
     return "reduced" if any(name.endswith(config.REDUCED) for name in folders) else "paper's"
@@ -213,13 +225,13 @@ def score_table(path: Path) -> dict[str, Any]:
     return {"head": ["model", "seeds", *(COLUMNS[name][0] for name in shown)], "rows": table}
 
 
-def picture(path: Path, captions: Path, kind: str) -> Picture:
+def picture(path: Path, captions: Path, words: dict[str, Any]) -> Picture:
     """Read a figure and the caption of its name.
 
     Args:
         path: The figure, a PNG.
         captions: Folder of captions, NAME.rst.
-        kind: What `simulated` stands for in a caption: "simulated " or "".
+        words: What names in a caption stand for: `simulated` for "simulated " or "".
 
     Raises:
         InputError: If either is missing.
@@ -230,7 +242,7 @@ def picture(path: Path, captions: Path, kind: str) -> Picture:
             raise InputError(f"{file}: there is no such file")
     raw = path.read_bytes()
     (width,) = struct.unpack(">I", raw[16:20])  # first field of a PNG's header
-    said = jinja2.Template(caption.read_text()).render(simulated=kind)
+    said = jinja2.Template(caption.read_text()).render(words)
     name = path.stem
     title = TITLES.get(name, f"Figure {name[3:].lstrip('0')}" if name.startswith("fig") else "")
     return Picture(

@@ -31,10 +31,11 @@ def results(tmp_path_factory):
     return folder
 
 
-def page(folder, *paper):
+def page(folder, *paper, studies=("test",), figures=FIGURES):
     report.main(
         [
-            *("--studies", str(folder / "test"), "--figures", *FIGURES),
+            *("--studies", *(str(folder / name) for name in studies)),
+            *("--figures", *figures),
             *("--paper", *(str(folder / name) for name in paper)),
             *("--captions", str(ROOT / "rules/captions")),
             *("--template", str(ROOT / "scripts/report.html")),
@@ -105,6 +106,25 @@ def test_it_shows_what_there_is_of_the_paper(results):
     assert "1 &lt; 2 &amp; more" in text and "holds partly" in text
     assert "Figure 7" in text and "MNIST: (a) images" in text
     assert "Figure 7" not in page(results)
+
+
+def test_a_figure_of_the_paper_is_called_simulated_by_its_own_study(results, tmp_path):
+    (tmp_path / "paper-reduced").mkdir()
+    names = ("fig08", "fig09", "fig10", "fig11", "fig12", "figB1", "figB2")
+    paper = [f"paper-reduced/{name}.png" for name in names]
+    for path in paper:
+        shutil.copy(results / "fig07.png", tmp_path / path)
+    studies = {"nanoparticles-3-reduced": False, "nanoparticles-7-reduced": True, "rvae": True}
+    for name, simulated in studies.items():
+        make(tmp_path / name, Case(simulated=simulated))
+        (tmp_path / name / "figures").mkdir()
+        shutil.copy(results / "fig07.png", tmp_path / name / "figures/images.png")
+    text = page(tmp_path, *paper, studies=studies, figures=["images"])
+    captions = re.findall(r"<figcaption>(.+?)</figcaption>", text, re.S)[len(studies) :]
+    said = {name for name, words in zip(names, captions, strict=True) if "simulated" in words}
+    assert said == {"fig10", "fig11", "fig12", "figB1"}
+    three, seven = captions[names.index("figB1")].split("(b)")
+    assert "simulated" not in three and "simulated" in seven
 
 
 def test_a_missing_figure_is_named(results):
