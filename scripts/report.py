@@ -109,7 +109,7 @@ def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any
     """
     images = storage.read(folder / "images.h5", kind="images")
     simulated = bool(images.get("simulated", False))
-    words = {"simulated": "simulated " if simulated else ""}
+    words = {"simulated": "simulated " if simulated else "", "scaled": scaled(folder, images)}
     return {
         "name": folder.name,
         "words": words,
@@ -176,6 +176,32 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def scaled(folder: Path, images: dict[str, Any]) -> str:
+    """Say what β_c models beta-NUMBER really had, where it is not the number they are called by.
+
+    Args:
+        folder: results/NAME.
+        images: Datasets of its images.h5.
+
+    Returns:
+        A sentence, or "".
+    """
+    had = {}
+    for row in storage.read_table(folder / "scores.csv"):
+        if row["model"].startswith("beta-"):
+            path = folder / f"models/{row['model']}-{row['replicate']}.h5"
+            beta_c = storage.read(path, kind="model", only=("beta_c",))["beta_c"]
+            had[row["model"].removeprefix("beta-")] = beta_c[0]
+    if all(np.isclose(beta_c, float(number)) for number, beta_c in had.items()):
+        return ""
+    unit = storage.facts(path, kind="model")["settings"]["compare"]["unit_pixels"]
+    return (
+        f"β_c = {' and '.join(had)} {'are' if len(had) > 1 else 'is'} meant at {unit:,} pixels and "
+        f"scaled by the number of pixels, here {images['images'][0].size:,}: "
+        f"{' and '.join(f'{beta_c:.3g}' for beta_c in had.values())}."
+    )
+
+
 def _each(values: Iterable[Any]) -> str:
     """Name every value there is once: more than one means that files were made differently."""
     return "; ".join(dict.fromkeys(map(str, values)))
@@ -231,7 +257,8 @@ def picture(path: Path, captions: Path, words: dict[str, Any]) -> Picture:
     Args:
         path: The figure, a PNG.
         captions: Folder of captions, NAME.rst.
-        words: What names in a caption stand for: `simulated` for "simulated " or "".
+        words: What names in a caption stand for: `simulated` for "simulated " or "", `scaled` for
+            what `scaled` says.
 
     Raises:
         InputError: If either is missing.

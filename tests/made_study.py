@@ -29,6 +29,7 @@ class Case:
         seeds: Of each compared model; the first of `beta-1` fails.
         threshold: What improvement is negligible.
         simulated: Whether the images are.
+        unit_pixels: Pixels at which `beta-1` is 1.
     """
 
     cycles: int = 6
@@ -44,6 +45,7 @@ class Case:
     seeds: int = 2
     threshold: float = 0.05
     simulated: bool = False
+    unit_pixels: int = 784
 
 
 def make(folder: Path, case: Case) -> dict[str, list[str]]:
@@ -180,7 +182,9 @@ def _models(folder: Path, case: Case, n: int, rng: np.random.Generator) -> list[
                 row |= {"loss": 20 + rng.random(), "objective": rng.random() if classes else ""}
                 for score in ("accuracy", "ari", "nmi", "purity") if case.labelled else ():
                     row[score] = rng.random()
-            made = {"settings": {"seed": 7}, "seconds": 12.0, "device": "cpu"}
+            data["beta_c"] = np.full(case.cycles, case.side**2 / case.unit_pixels)
+            settings = {"seed": 7, "compare": {"unit_pixels": case.unit_pixels}}
+            made = {"settings": settings, "seconds": 12.0, "device": "cpu"}
             storage.write(folder / names[-1], data, kind="model", **made)
             rows.append(row)
     with open(folder / "scores.csv", "w", newline="") as file:

@@ -92,6 +92,17 @@ def test_it_says_what_ran(results):
     assert all(words.split(";")[0] in text for words in said.values())
 
 
+def test_it_says_what_beta_a_model_called_by_its_number_had(results, tmp_path):
+    said = "β_c = 1 is meant at 784 pixels and scaled by the number of pixels, here 36: 0.0459."
+    text = page(results)
+    captions = re.findall(r"<figcaption>(.+?)</figcaption>", text, re.S)
+    told = {name for name, words in zip(FIGURES, captions, strict=True) if said in words}
+    assert told == {"manifolds", "scores"}
+    assert said in re.search(r'<p class="note">(.+?)</p>', text).group(1)
+    make(tmp_path, Case(unit_pixels=36))
+    assert report.scaled(tmp_path, storage.read(tmp_path / "images.h5", kind="images")) == ""
+
+
 def test_trials_that_an_earlier_run_left_are_not_counted(tmp_path):
     make(tmp_path, Case())
     for left in ("design-4", "001-1", "003-0", "constant-0"):
