@@ -87,6 +87,7 @@ def main(argv: list[str] | None = None) -> None:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(Path(args.template).read_text()).render(
         studies=studies,
+        balanced=", ".join(each["name"] for each in studies if each["words"]["balanced"]),
         paper=paper,
         claims=tables[0] if tables else [],
         how_judged=(captions / "claims.rst").read_text(),
@@ -109,7 +110,13 @@ def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any
     """
     images = storage.read(folder / "images.h5", kind="images")
     simulated = bool(images.get("simulated", False))
-    words = {"simulated": "simulated " if simulated else "", "scaled": scaled(folder, images)}
+    chosen = storage.facts(folder / "images.h5", kind="images")["settings"]["images"]
+    balanced = chosen["balance"] is not None or chosen["balance_subset"]
+    words = {
+        "simulated": "simulated " if simulated else "",
+        "balanced": ", though they balance the classes of the images" if balanced else "",
+        "scaled": scaled(folder, images),
+    }
     return {
         "name": folder.name,
         "words": words,
@@ -257,8 +264,8 @@ def picture(path: Path, captions: Path, words: dict[str, Any]) -> Picture:
     Args:
         path: The figure, a PNG.
         captions: Folder of captions, NAME.rst.
-        words: What names in a caption stand for: `simulated` for "simulated " or "", `scaled` for
-            what `scaled` says.
+        words: What names in a caption stand for: `simulated` for "simulated " or "", `balanced`
+            for what labels did to the images or "", `scaled` for what `scaled` says.
 
     Raises:
         InputError: If either is missing.

@@ -29,6 +29,7 @@ class Case:
         seeds: Of each compared model; the first of `beta-1` fails.
         threshold: What improvement is negligible.
         simulated: Whether the images are.
+        balanced: Whether labels chose the images.
         unit_pixels: Pixels at which `beta-1` is 1.
     """
 
@@ -45,6 +46,7 @@ class Case:
     seeds: int = 2
     threshold: float = 0.05
     simulated: bool = False
+    balanced: bool = False
     unit_pixels: int = 784
 
 
@@ -57,7 +59,8 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     named = {"labels": labels, "names": np.array([f"n{k}" for k in range(case.classes)])}
     data = {"images": images, "subset": np.arange(10), "simulated": case.simulated}
     data |= named if case.labelled else {}
-    storage.write(folder / "images.h5", data, kind="images")
+    settings = {"images": {"balance": None, "balance_subset": case.balanced}}
+    storage.write(folder / "images.h5", data, kind="images", settings=settings)
 
     names = ["linear_cooldown", "segments", "my.module:own_family"]
     family = np.repeat(np.arange(len(names)), per_family)

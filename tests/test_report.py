@@ -103,6 +103,17 @@ def test_it_says_what_beta_a_model_called_by_its_number_had(results, tmp_path):
     assert report.scaled(tmp_path, storage.read(tmp_path / "images.h5", kind="images")) == ""
 
 
+def test_it_says_where_labels_chose_the_images(results, tmp_path):
+    assert "balance" not in page(results)
+    names = ["images", "scores"]
+    make(tmp_path / "test", Case(balanced=True))
+    shutil.copytree(results / "test/figures", tmp_path / "test/figures")
+    text = page(tmp_path, figures=names)
+    assert "no search saw them, though they balance the classes of test." in text
+    for caption in re.findall(r"<figcaption>(.+?)</figcaption>", text, re.S):
+        assert "though they balance the classes of the images." in caption
+
+
 def test_trials_that_an_earlier_run_left_are_not_counted(tmp_path):
     make(tmp_path, Case())
     for left in ("design-4", "001-1", "003-0", "constant-0"):
