@@ -77,12 +77,17 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     captions = Path(args.captions)
     studies = [study(Path(folder), args.figures, captions) for folder in args.studies]
-    kind = "simulated " if any(each["simulated"] for each in studies) else ""
-    paper = [picture(Path(path), captions, kind) for path in args.paper if path.endswith(".png")]
+    told = {each["name"]: each["words"] for each in studies}
+    paper = [
+        picture(path, captions, _of_paper(path, told))
+        for path in map(Path, args.paper)
+        if path.suffix == ".png"
+    ]
     tables = [storage.read_table(path) for path in args.paper if path.endswith(".csv")]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(Path(args.template).read_text()).render(
         studies=studies,
+        balanced=", ".join(each["name"] for each in studies if each["words"]["balanced"]),
         paper=paper,
         claims=tables[0] if tables else [],
         how_judged=(captions / "claims.rst").read_text(),
@@ -101,18 +106,25 @@ def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any
         captions: Folder of captions.
 
     Returns:
-        Name, description, facts, pictures and table of scores.
+        Name, words for captions, description, facts, pictures and table of scores.
     """
     images = storage.read(folder / "images.h5", kind="images")
     simulated = bool(images.get("simulated", False))
-    kind = "simulated " if simulated else ""
+    chosen = storage.facts(folder / "images.h5", kind="images")["settings"]["images"]
+    balanced = chosen["balance"] is not None or chosen["balance_subset"]
+    words = {
+        "simulated": "simulated " if simulated else "",
+        "balanced": ", though they balance the classes of the images" if balanced else "",
+        "scaled": scaled(folder, images),
+    }
     return {
         "name": folder.name,
+        "words": words,
         "description": config.load(folder.name)["description"],
         "simulated": simulated,
         "facts": facts(folder, images),
         "pictures": [
-            picture(folder / "figures" / f"{name}.png", captions, kind) for name in figures
+            picture(folder / "figures" / f"{name}.png", captions, words) for name in figures
         ],
         "scores": score_table(folder / "scores.csv"),
     }
@@ -138,11 +150,12 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     optimum = storage.read(folder / "optimum.h5", kind="candidates")
     end = int(optimum["iterations"])
     last = storage.read(folder / f"iterations/{end:03d}.h5", kind="candidates")
+    # By what asked for them: an earlier run may have left more.
+    asked = [folder / "design.h5", *(folder / f"iterations/{k:03d}.h5" for k in range(end))]
     trials = [
-        path
-        for path in sorted(folder.glob("trials/*.h5"))
-        if (source := path.stem.rpartition("-")[0]) == "design"
-        or (source.isdigit() and int(source) < end)
+        folder / f"trials/{path.stem}-{index}.h5"
+        for path in asked
+        for index in range(len(storage.read(path, kind="candidates", only=("index",))["index"]))
     ]
     rows = storage.read_table(folder / "scores.csv")
     models = [folder / f"models/{row['model']}-{row['replicate']}.h5" for row in rows]
@@ -170,9 +183,42 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def scaled(folder: Path, images: dict[str, Any]) -> str:
+    """Say what β_c models beta-NUMBER really had, where it is not the number they are called by.
+
+    Args:
+        folder: results/NAME.
+        images: Datasets of its images.h5.
+
+    Returns:
+        A sentence, or "".
+    """
+    had = {}
+    for row in storage.read_table(folder / "scores.csv"):
+        if row["model"].startswith("beta-"):
+            path = folder / f"models/{row['model']}-{row['replicate']}.h5"
+            beta_c = storage.read(path, kind="model", only=("beta_c",))["beta_c"]
+            had[row["model"].removeprefix("beta-")] = beta_c[0]
+    if all(np.isclose(beta_c, float(number)) for number, beta_c in had.items()):
+        return ""
+    unit = storage.facts(path, kind="model")["settings"]["compare"]["unit_pixels"]
+    return (
+        f"β_c = {' and '.join(had)} {'are' if len(had) > 1 else 'is'} meant at {unit:,} pixels and "
+        f"scaled by the number of pixels, here {images['images'][0].size:,}: "
+        f"{' and '.join(f'{beta_c:.3g}' for beta_c in had.values())}."
+    )
+
+
 def _each(values: Iterable[Any]) -> str:
     """Name every value there is once: more than one means that files were made differently."""
     return "; ".join(dict.fromkeys(map(str, values)))
+
+
+def _of_paper(path: Path, told: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Give a figure of the paper the words of the paper's studies at its folder's scale."""
+    ending = config.REDUCED if path.parent.name.endswith(config.REDUCED) else ""
+    studies = {name: name + ending for name in config.PAPER_STUDIES}
+    return {"study": {name: told[study] for name, study in studies.items() if study in told}}
 
 
 def _scale(folders: Iterable[str]) -> str:
@@ -212,13 +258,14 @@ def score_table(path: Path) -> dict[str, Any]:
     return {"head": ["model", "seeds", *(COLUMNS[name][0] for name in shown)], "rows": table}
 
 
-def picture(path: Path, captions: Path, kind: str) -> Picture:
+def picture(path: Path, captions: Path, words: dict[str, Any]) -> Picture:
     """Read a figure and the caption of its name.
 
     Args:
         path: The figure, a PNG.
         captions: Folder of captions, NAME.rst.
-        kind: What `simulated` stands for in a caption: "simulated " or "".
+        words: What names in a caption stand for: `simulated` for "simulated " or "", `balanced`
+            for what labels did to the images or "", `scaled` for what `scaled` says.
 
     Raises:
         InputError: If either is missing.
@@ -229,7 +276,7 @@ def picture(path: Path, captions: Path, kind: str) -> Picture:
             raise InputError(f"{file}: there is no such file")
     raw = path.read_bytes()
     (width,) = struct.unpack(">I", raw[16:20])  # first field of a PNG's header
-    said = jinja2.Template(caption.read_text()).render(simulated=kind)
+    said = jinja2.Template(caption.read_text()).render(words)
     name = path.stem
     title = TITLES.get(name, f"Figure {name[3:].lstrip('0')}" if name.startswith("fig") else "")
     return Picture(

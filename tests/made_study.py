@@ -29,6 +29,8 @@ class Case:
         seeds: Of each compared model; the first of `beta-1` fails.
         threshold: What improvement is negligible.
         simulated: Whether the images are.
+        balanced: Whether labels chose the images.
+        unit_pixels: Pixels at which `beta-1` is 1.
     """
 
     cycles: int = 6
@@ -44,6 +46,8 @@ class Case:
     seeds: int = 2
     threshold: float = 0.05
     simulated: bool = False
+    balanced: bool = False
+    unit_pixels: int = 784
 
 
 def make(folder: Path, case: Case) -> dict[str, list[str]]:
@@ -55,7 +59,8 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     named = {"labels": labels, "names": np.array([f"n{k}" for k in range(case.classes)])}
     data = {"images": images, "subset": np.arange(10), "simulated": case.simulated}
     data |= named if case.labelled else {}
-    storage.write(folder / "images.h5", data, kind="images")
+    settings = {"images": {"balance": None, "balance_subset": case.balanced}}
+    storage.write(folder / "images.h5", data, kind="images", settings=settings)
 
     names = ["linear_cooldown", "segments", "my.module:own_family"]
     family = np.repeat(np.arange(len(names)), per_family)
@@ -86,6 +91,8 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     recommended, best = int(mean.argmax()), int(index[np.nanargmax(objective)])
     design = {"index": index[: case.initial]}
     storage.write(folder / "design.h5", design, kind="candidates")
+    for k, one in enumerate(index[case.initial :]):
+        storage.write(folder / f"iterations/{k:03d}.h5", {"index": [one]}, kind="candidates")
     improvements = 10.0 ** -np.arange(case.iterations + 1)
     improvements[-1] = 0  # every point evaluated: has no logarithm
     data = {
@@ -178,7 +185,9 @@ def _models(folder: Path, case: Case, n: int, rng: np.random.Generator) -> list[
                 row |= {"loss": 20 + rng.random(), "objective": rng.random() if classes else ""}
                 for score in ("accuracy", "ari", "nmi", "purity") if case.labelled else ():
                     row[score] = rng.random()
-            made = {"settings": {"seed": 7}, "seconds": 12.0, "device": "cpu"}
+            data["beta_c"] = np.full(case.cycles, case.side**2 / case.unit_pixels)
+            settings = {"seed": 7, "compare": {"unit_pixels": case.unit_pixels}}
+            made = {"settings": settings, "seconds": 12.0, "device": "cpu"}
             storage.write(folder / names[-1], data, kind="model", **made)
             rows.append(row)
     with open(folder / "scores.csv", "w", newline="") as file:

@@ -102,6 +102,10 @@ def test_the_optimum_does_without_a_constant(study, tmp_path):
     assert (tmp_path / "figure.pdf").exists()
 
 
+def test_a_transferred_optimum_may_be_any_studys():
+    assert plots.called("transfer", 3) == "jrVAE, transferred optimum"
+
+
 def test_a_missing_input_is_named(tmp_path):
     with pytest.raises(InputError, match=r"nowhere\.csv"):
         draw("scores", ["--scores", str(tmp_path / "nowhere.csv")], tmp_path / "figure.pdf")

@@ -13,7 +13,7 @@ from test_plots import FIGURES as DRAWN
 from test_plots import draw
 
 import report
-from zbo import storage
+from zbo import config, storage
 from zbo.errors import InputError
 
 FIGURES = [name for name in DRAWN if not name[-1].isdigit()]
@@ -26,15 +26,16 @@ def results(tmp_path_factory):
     arguments = make(folder / "test", Case(failed=(1, 5), simulated=True))
     for name in FIGURES:
         draw(name, arguments[name], folder / f"test/figures/{name}.png")
-    shutil.copy(folder / "test/figures/images.png", folder / "fig07.png")
+    shutil.copy(folder / "test/figures/images.png", folder / "fig06.png")
     (folder / "claims.csv").write_text("claim,ours,verdict\n1 < 2 & more,3 ± 1,holds partly\n")
     return folder
 
 
-def page(folder, *paper):
+def page(folder, *paper, studies=("test",), figures=FIGURES):
     report.main(
         [
-            *("--studies", str(folder / "test"), "--figures", *FIGURES),
+            *("--studies", *(str(folder / name) for name in studies)),
+            *("--figures", *figures),
             *("--paper", *(str(folder / name) for name in paper)),
             *("--captions", str(ROOT / "rules/captions")),
             *("--template", str(ROOT / "scripts/report.html")),
@@ -56,7 +57,7 @@ def test_every_figure_is_in_it_in_order_with_its_caption(results):
 
 
 def test_it_needs_no_network(results):
-    text = page(results, "fig07.png", "claims.csv")
+    text = page(results, "fig06.png", "claims.csv")
     assert not re.findall(r"<(?:script|link|iframe)", text)
     assert all(source.startswith("data:") for source in re.findall(r'src="([^"]+)"', text))
     assert "url(" not in text and "@import" not in text
@@ -91,11 +92,64 @@ def test_it_says_what_ran(results):
     assert all(words.split(";")[0] in text for words in said.values())
 
 
+def test_it_says_what_beta_a_model_called_by_its_number_had(results, tmp_path):
+    said = "β_c = 1 is meant at 784 pixels and scaled by the number of pixels, here 36: 0.0459."
+    text = page(results)
+    captions = re.findall(r"<figcaption>(.+?)</figcaption>", text, re.S)
+    told = {name for name, words in zip(FIGURES, captions, strict=True) if said in words}
+    assert told == {"manifolds", "scores"}
+    assert said in re.search(r'<p class="note">(.+?)</p>', text).group(1)
+    make(tmp_path, Case(unit_pixels=36))
+    assert report.scaled(tmp_path, storage.read(tmp_path / "images.h5", kind="images")) == ""
+
+
+def test_it_says_where_labels_chose_the_images(results, tmp_path):
+    assert "balance" not in page(results)
+    names = ["images", "scores"]
+    make(tmp_path / "test", Case(balanced=True))
+    shutil.copytree(results / "test/figures", tmp_path / "test/figures")
+    text = page(tmp_path, figures=names)
+    assert "no search saw them, though they balance the classes of test." in text
+    for caption in re.findall(r"<figcaption>(.+?)</figcaption>", text, re.S):
+        assert "though they balance the classes of the images." in caption
+
+
+def test_trials_that_an_earlier_run_left_are_not_counted(tmp_path):
+    make(tmp_path, Case())
+    for left in ("design-4", "001-1", "003-0", "constant-0"):
+        made = {"settings": {"seed": 8}, "seconds": 1.0, "device": "cpu"}
+        storage.write(tmp_path / f"trials/{left}.h5", {"status": "done"}, kind="trial", **made)
+    said = report.facts(tmp_path, storage.read(tmp_path / "images.h5", kind="images"))
+    assert said["seed"] == "7"
+
+
 def test_it_shows_what_there_is_of_the_paper(results):
-    text = page(results, "claims.csv", "fig07.png")
+    text = page(results, "claims.csv", "fig06.png")
     assert "1 &lt; 2 &amp; more" in text and "holds partly" in text
-    assert "Figure 7" in text and "MNIST: (a) images" in text
-    assert "Figure 7" not in page(results)
+    assert "Figure 6" in text and "search at its end" in text
+    assert "Figure 6" not in page(results)
+
+
+def test_captions_of_the_paper_speak_of_the_study_each_figure_is_of(results, tmp_path):
+    (tmp_path / "paper-reduced").mkdir()
+    names = ("fig07", "fig08", "fig09", "fig10", "fig11", "fig12", "figB1", "figB2")
+    paper = [f"paper-reduced/{name}.png" for name in names]
+    for path in paper:
+        shutil.copy(results / "fig06.png", tmp_path / path)
+    studies = {f"{name}-reduced": False for name in config.PAPER_STUDIES}
+    studies |= {"nanoparticles-7-reduced": True, "rvae": True}
+    for name, simulated in studies.items():
+        make(tmp_path / name, Case(simulated=simulated))
+        (tmp_path / name / "figures").mkdir()
+        shutil.copy(results / "fig06.png", tmp_path / name / "figures/images.png")
+    text = page(tmp_path, *paper, studies=studies, figures=["images"])
+    captions = re.findall(r"<figcaption>(.+?)</figcaption>", text, re.S)[len(studies) :]
+    said = {name for name, words in zip(names, captions, strict=True) if "simulated" in words}
+    assert said == {"fig10", "fig11", "fig12", "figB1"}
+    said = {name for name, words in zip(names, captions, strict=True) if "pixels, here" in words}
+    assert said == {"fig07", "fig09", "fig11", "fig12"}
+    three, seven = captions[names.index("figB1")].split("(b)")
+    assert "simulated" not in three and "simulated" in seven
 
 
 def test_a_missing_figure_is_named(results):

@@ -37,7 +37,7 @@ MODELS = {
     "beta-0.01": f"jrVAE, {BETA} = 0.01",
     "constant": f"jrVAE, best constant {BETA}",
     "optimum": "jrVAE, zBO optimum",
-    "transfer": "jrVAE, MNIST's optimum",
+    "transfer": "jrVAE, transferred optimum",
 }
 SCORES = {  # columns of scores.csv
     "accuracy": "accuracy",
