@@ -61,6 +61,16 @@ def test_what_a_search_may_see_is_the_subset(settings, images):
     assert any(before[name] != after[name] for name in scores.LABEL_SCORES)
 
 
+def test_without_classes_what_is_about_classes_is_unknown(settings, images):
+    """The rest can be searched for and judged: the evidence lower bound, and clusters by labels."""
+    settings["model"]["classes"] = 0
+    measures, _ = ground.measure(settings, images, np.full(CYCLES, 0.3), 1, [CYCLES])
+    assert set(measures) == set(ground.MEASURES)
+    unknown = {name for name, values in measures.items() if np.isnan(values).any()}
+    assert unknown == {"l1", "l2", "information", "usage", "ambiguity", "confidence"}
+    assert np.isfinite(ground.OBJECTIVES["elbo"](measures)).all()
+
+
 def test_a_training_that_diverges_says_so(settings, images):
     beta = np.full(CYCLES, 1e30)
     with pytest.raises(training.TrainingDiverged):
