@@ -185,8 +185,16 @@ def test_too_few_successes_is_an_error_that_says_where_to_look():
 
 
 def test_a_design_larger_than_the_space_is_an_error():
-    with pytest.raises(InputError, match=r"search.initial: 20 trials .* 6 feasible"):
+    with pytest.raises(InputError, match=r"search.initial: 20 do not .* 6 feasible"):
         Optimizer(SPACE[:6], Settings(initial=20), 0).ask()
+    with pytest.raises(InputError, match=r"^ground.points: 20 .* lower ground.points$"):
+        optimize.initial_design(SPACE[:6], 20, "sobol", 0, key="ground.points")
+
+
+def test_a_batch_larger_than_the_space_is_an_error_before_any_trial():
+    with pytest.raises(InputError, match=r"search.batch_size: 7 .* 6 feasible .* search.initial"):
+        Optimizer(SPACE[:6], Settings(initial=4, batch_size=7), 0).ask()
+    assert len(Optimizer(SPACE[:6], Settings(initial=4, batch_size=6), 0).ask()) == 4
 
 
 @pytest.mark.parametrize("design", ["sobol", "random"])

@@ -80,10 +80,17 @@ class Optimizer:
             Indices into z, shape (initial,) or (batch_size,); empty when the search is over.
 
         Raises:
-            InputError: If fewer than two trials succeeded, or the design does not fit into z.
+            InputError: If fewer than two trials succeeded, or design or batch do not fit into z.
         """
+        chosen = self.settings
         if not self.observed.index:
-            return initial_design(self.z, self.settings.initial, self.settings.design, self.seed)
+            if chosen.batch_size > len(self.z):  # before a design is trained for nothing
+                raise InputError(
+                    f"search.batch_size: {chosen.batch_size} at once do not fit into a search "
+                    f"space of {len(self.z)} feasible points, whatever search.initial; raise "
+                    "space.grid or lower search.batch_size"
+                )
+            return initial_design(self.z, chosen.initial, chosen.design, self.seed)
         if self.stopped:
             return np.empty(0, dtype=np.int64)
         self.proposals += 1
@@ -179,7 +186,9 @@ class Optimizer:
         return np.array(seen.index, int), np.array(seen.objective), np.array(seen.variance)
 
 
-def initial_design(z: np.ndarray, count: int, design: str, seed: int) -> np.ndarray:
+def initial_design(
+    z: np.ndarray, count: int, design: str, seed: int, key: str = "search.initial"
+) -> np.ndarray:
     """Choose the starting points from the feasible ones (table 1, step 5).
 
     Args:
@@ -188,6 +197,7 @@ def initial_design(z: np.ndarray, count: int, design: str, seed: int) -> np.ndar
         design: "random", the paper's, or "sobol": the points nearest to a scrambled Sobol sequence
             over the bounding box, which leaves smaller holes.
         seed: Of either.
+        key: The config key that gave the count, for errors.
 
     Returns:
         Indices into z, shape (count,).
@@ -197,8 +207,8 @@ def initial_design(z: np.ndarray, count: int, design: str, seed: int) -> np.ndar
     """
     if len(z) < count:
         raise InputError(
-            f"search.initial: {count} trials do not fit into a search space of {len(z)} feasible "
-            "points; raise space.grid or lower search.initial"
+            f"{key}: {count} do not fit into a search space of {len(z)} feasible points; raise "
+            f"space.grid or lower {key}"
         )
     if design == "random":
         return np.random.default_rng(seed).choice(len(z), count, replace=False)
