@@ -58,7 +58,10 @@ def test_a_key_given_twice_is_an_error(tmp_path):
         ("model.classes=ten", "model.classes: 'ten' is not of type 'integer'"),
         ("search.acquisition=best", "search.acquisition: 'best' is not one of"),
         ("model.classes=-1", "model.classes: -1 is less than the minimum of 0"),
-        ("model.classes=0", "objective.name: 'information' is about classes and model.* is 0: there.*; set"),
+        (
+            "model.classes=0",
+            "objective.name: 'information' is about classes and model.* is 0: there.*; set",
+        ),
         ("model.classes=0 objective.name=l1", "'l1' is about classes"),
         ("model.classes=1", "is about classes and model.* is 1: there are none to tell apart"),
         ("model.classes=1 objective.name=l1-l2", "model.classes to 2 or more"),

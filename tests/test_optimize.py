@@ -154,6 +154,15 @@ def test_it_stops_when_improvement_is_negligible_and_says_so():
     assert optimizer.improvements[-4] >= 0.009 * optimizer.spread  # and no later than that
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1])  # the mean of many 0.1 is rounded
+def test_it_stops_where_every_trial_finds_the_same(value):
+    optimizer = run(Settings(initial=6, iterations=9, stop_patience=3), lambda z: value)
+    assert "every trial found the same" in optimizer.stopped
+    assert len(optimizer.observed.index) == 6 + 2  # a proposal less than fits
+    goes_on = run(Settings(initial=6, iterations=4, stop_threshold=0), lambda z: value)
+    assert "budget" in goes_on.stopped
+
+
 def test_it_stops_at_the_budget_and_when_nothing_is_left():
     spent = run(Settings(initial=3, iterations=2, stop_threshold=0))
     assert spent.stopped == "budget of 2 iterations spent"

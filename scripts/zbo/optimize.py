@@ -163,7 +163,10 @@ class Optimizer:
     @property
     def spread(self) -> float:
         """Standard deviation of the objective over all trials."""
-        return float(np.nanstd(self._told()[1], ddof=1))
+        objective = self._told()[1]
+        if np.nanmin(objective) == np.nanmax(objective):
+            return 0.0  # what rounding of the mean leaves is no spread
+        return float(np.nanstd(objective, ddof=1))
 
     @property
     def best_evaluated(self) -> int:
