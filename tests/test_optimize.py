@@ -154,6 +154,19 @@ def test_it_stops_when_improvement_is_negligible_and_says_so():
     assert optimizer.improvements[-4] >= 0.009 * optimizer.spread  # and no later than that
 
 
+def test_a_look_within_a_batch_is_no_proposal():
+    settings = Settings(initial=6, iterations=3, batch_size=3, stop_threshold=0)
+    looked, plain, looks = Optimizer(SPACE, settings, 0), run(settings), []
+    while not looked.stopped:
+        for index in looked.ask():
+            looked.tell(index, smooth(SPACE[index]))
+            if len(looked.observed.index) > 1:
+                looks.append((looked.best_estimated, looked.stopped))
+    assert looked.observed == plain.observed
+    assert looked.improvements == plain.improvements
+    assert len(looked.improvements) == 3
+
+
 @pytest.mark.parametrize("value", [0.0, 0.1])  # the mean of many 0.1 is rounded
 def test_it_stops_where_every_trial_finds_the_same(value):
     optimizer = run(Settings(initial=6, iterations=9, stop_patience=3), lambda z: value)

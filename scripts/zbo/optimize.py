@@ -70,7 +70,9 @@ class Optimizer:
         self.z, self.settings, self.seed = z, settings, seed
         self.observed = Observations()
         self.proposals = 0
-        self.improvements: list[float] = []  # largest expected improvement at each fit
+        self.improvements: list[float] = []  # largest expected improvement at each proposal
+        self._counted = 0  # observations at the last of them
+        self._due = 0  # observations that end the batch asked for
         self._fit: tuple[int, Proposal] | None = None  # observations it was made of, and the fit
 
     def ask(self) -> np.ndarray:
@@ -90,11 +92,15 @@ class Optimizer:
                     f"space of {len(self.z)} feasible points, whatever search.initial; raise "
                     "space.grid or lower search.batch_size"
                 )
+            self._due = chosen.initial
             return initial_design(self.z, chosen.initial, chosen.design, self.seed)
+        told = self._due = len(self.observed.index)  # what is asked for now ends the batch before
         if self.stopped:
             return np.empty(0, dtype=np.int64)
         self.proposals += 1
-        return self.fit().candidates
+        candidates = self.fit().candidates
+        self._due = told + len(candidates)
+        return candidates
 
     def fit(self) -> Proposal:
         """Fit the surrogate to all that was told; the same fit until more is told.
@@ -129,9 +135,20 @@ class Optimizer:
             self.settings,
             self._open(),
         )
-        self.improvements.append(float(proposal.expected_improvement[self._open()].max(initial=0)))
         self._fit = (len(index), proposal)
         return proposal
+
+    def count_improvement(self) -> None:
+        """Add this fit's largest expected improvement to `improvements`, once a batch, at its end.
+
+        Raises:
+            InputError: If fewer than two trials succeeded.
+        """
+        told = len(self.observed.index)
+        if self._due <= told != self._counted:
+            open_points = self.fit().expected_improvement[self._open()]
+            self.improvements.append(float(open_points.max(initial=0)))
+            self._counted = told
 
     def tell(self, index: int, objective: float, variance: float = np.nan) -> None:
         """Report one evaluation.
@@ -154,7 +171,7 @@ class Optimizer:
             return f"budget of {self.settings.iterations} iterations spent"
         if not self._open().any():
             return "every point of the search space is evaluated"
-        self.fit()
+        self.count_improvement()
         chosen = self.settings
         return negligible(
             self.improvements, self.spread, chosen.stop_threshold, chosen.stop_patience

@@ -9,11 +9,11 @@ def negligible(
     """Tell whether the search may stop since the acquisition is negligible (the paper, section 4).
 
     Args:
-        improvements: Largest expected improvement at each fit, units of the objective.
+        improvements: Largest expected improvement at each proposal, units of the objective.
         spread: Standard deviation of the objective over all trials; where it is 0, whatever the
             surrogate, which has no unit then, expects is negligible.
         threshold: Share of it that counts as negligible; 0 never stops.
-        patience: Fits in a row that have to stay below.
+        patience: Proposals in a row that have to stay below.
 
     Returns:
         Why, or "".
