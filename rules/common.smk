@@ -245,6 +245,10 @@ def budget(wildcards):
     return STUDIES[wildcards.study]["search"]["iterations"]
 
 
+def batch_size(wildcards):
+    return STUDIES[wildcards.study]["search"]["batch_size"]
+
+
 def trials_of(study, candidates):
     """Name the trials of a file of candidates: "design", "constant" or an iteration."""
     search = STUDIES[study]["search"]

@@ -12,13 +12,18 @@ rule design:
         "logs/{study}/design.log",
     benchmark:
         "benchmarks/{study}/design.tsv"
+    resources:
+        batch_size=batch_size,
     params:
         settings=settings_for("design"),
     shell:
+        # The batch is only checked, so it comes as a resource: a changed parameter would run the
+        # design again.
         """
         python scripts/design.py \
             --settings {params.settings:q} \
             --space {input:q} \
+            --batch-size {resources.batch_size} \
             --output {output:q} >{log:q} 2>&1
         """
 

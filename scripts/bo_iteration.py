@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> None:
     ):
         optimizer.tell(index, objective, variance)
     fit = optimizer.fit()
+    optimizer.count_improvement()
     best, estimated = optimizer.best_evaluated, optimizer.best_estimated
 
     storage.write(

@@ -19,9 +19,11 @@ def main(argv: list[str] | None = None) -> None:
     table = {name: np.concatenate([block[name] for block in blocks]) for name in names}
     # As a search would see it: on the subset, without labels.
     subset = storage.read(args.images, kind="images")["subset"]
-    classes = np.concatenate([block["probabilities"][:, subset].argmax(-1) for block in blocks])
+    probabilities = np.concatenate([block["probabilities"][:, subset] for block in blocks])
     table["agreement"] = np.full_like(table["l1"], np.nan)
-    table["agreement"][:, -1] = ground.agreement(classes, np.random.default_rng(0))
+    if probabilities.shape[-1]:  # a model without classes has none to agree on
+        found = ground.agreement(probabilities.argmax(-1), np.random.default_rng(0))
+        table["agreement"][:, -1] = found
     order = np.lexsort((table["repeat"], table["trajectory"]))
     made = [storage.facts(path, kind="ground") for path in args.blocks]
     pixels = np.prod(blocks[0]["manifolds"].shape[-2:])

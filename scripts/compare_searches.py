@@ -24,6 +24,7 @@ from zbo.searches import LATENT, SEARCHES, START, Search, zbo
 # trajectory the table has few seeds.
 NOT_REPLAYED = ("bo-cycles", "turbo", "zbo-seeds")
 LOTTERIES = ("lottery", "lottery, beta 1")
+TWO_SEEDS = "zbo, two seeds a point"
 
 
 def given_up(look: int) -> Search:
@@ -54,7 +55,7 @@ VARIANTS = {
     "zbo, given up at 80 %": given_up(3),
     "zbo, stops by itself": zbo(stop_threshold=0.01),
     "zbo, lucky best": zbo(recommend="lucky"),
-    "zbo, two seeds a point": zbo(initial=START // 2, replicates=2),
+    TWO_SEEDS: zbo(initial=START // 2, replicates=2),
     "zbo, two at once": zbo(batch_size=2),
     "zbo, four at once": zbo(batch_size=4),
     "zbo, ucb": zbo(acquisition="ucb"),
@@ -82,6 +83,8 @@ def main(argv: list[str] | None = None) -> None:
     replays = args.replays or args.settings["rivals"]["replays"]
     joint = _load(args.ground).beta.ndim == 3
     names = [name for name in NAMES if not joint or name not in SEARCHES or name in LATENT]
+    if budget < 4:  # does not pay the two points that a surrogate needs
+        names.remove(TWO_SEEDS)
     chosen = args.searches or names
     for given, offered in [
         (args.objective, ground.OBJECTIVES),

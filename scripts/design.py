@@ -6,11 +6,13 @@ from zbo import command, optimize, storage
 def main(argv: list[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--space", required=True, help="space.h5")
+    parser.add_argument("--batch-size", type=int, default=1, help="of the search, has to fit, too")
     parser.add_argument("--output", required=True, help="design.h5")
     args = parser.parse_args(argv)
     space = storage.read(args.space, kind="space")
     z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
-    optimizer = optimize.Optimizer(z, optimize.settings_of(args.settings), args.settings["seed"])
+    settings = optimize.settings_of(args.settings, batch_size=args.batch_size)
+    optimizer = optimize.Optimizer(z, settings, args.settings["seed"])
     index = optimizer.ask()
     storage.write(
         args.output,

@@ -14,7 +14,9 @@ def main(argv: list[str] | None = None) -> None:
     chosen, trajectories = args.settings["ground"], args.settings["trajectories"]
     space = storage.read(args.space, kind="space")
     z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
-    index = optimize.initial_design(z, chosen["points"], "sobol", args.settings["seed"])
+    index = optimize.initial_design(
+        z, chosen["points"], "sobol", args.settings["seed"], key="ground.points"
+    )
     bounds = channels.bounds(trajectories)
     constants = families.constants(bounds, trajectories["cycles"], chosen["constants"])
     vae = trajectory_vae.restore(

@@ -1,11 +1,26 @@
 """The measuring ground: what it looks at, and when."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from made_model import some_images
 
-from zbo import config, evaluation, ground, jrvae, objective, population, scores, training
+import collect_ground
+import measure_ground
+from zbo import (
+    config,
+    evaluation,
+    ground,
+    jrvae,
+    objective,
+    population,
+    replay,
+    scores,
+    storage,
+    training,
+)
 from zbo.errors import InputError
 
 CYCLES = 6
@@ -59,6 +74,37 @@ def test_what_a_search_may_see_is_the_subset(settings, images):
     for name in set(ground.MEASURES) - set(scores.LABEL_SCORES):
         assert before[name] == after[name], name
     assert any(before[name] != after[name] for name in scores.LABEL_SCORES)
+
+
+def test_without_classes_what_is_about_classes_is_unknown(settings, images):
+    """The rest can be searched for and judged: the evidence lower bound, and clusters by labels."""
+    settings["model"]["classes"] = 0
+    measures, _ = ground.measure(settings, images, np.full(CYCLES, 0.3), 1, [CYCLES])
+    assert set(measures) == set(ground.MEASURES)
+    unknown = {name for name, values in measures.items() if np.isnan(values).any()}
+    assert unknown == {"l1", "l2", "information", "usage", "ambiguity", "confidence"}
+    assert np.isfinite(ground.OBJECTIVES["elbo"](measures)).all()
+
+
+def test_a_ground_without_classes_is_collected(settings, images, tmp_path):
+    settings["model"]["classes"] = 0
+    beta = np.full((2, CYCLES), 0.3)
+    design = {
+        "z": np.zeros((2, 2)),
+        "beta": beta,
+        "constant": np.array([False, True]),
+        "repeats": np.array([1, 1]),
+    }
+    storage.write(tmp_path / "images.h5", images, kind="images")
+    storage.write(tmp_path / "design.h5", design, kind="candidates")
+    given = ["--settings", json.dumps(settings)]
+    given += [f"--{name}={tmp_path / name}.h5" for name in ("images", "design")]
+    measure_ground.main([*given, "--block=0", f"--output={tmp_path / '0.h5'}"])
+    table = str(tmp_path / "ground.h5")
+    collect_ground.main([*given, f"--blocks={tmp_path / '0.h5'}", f"--output={table}"])
+    found = replay.load(table).at()
+    assert np.isnan(found["agreement"]).all()
+    assert np.isfinite(ground.OBJECTIVES["elbo"](found)).all()
 
 
 def test_a_training_that_diverges_says_so(settings, images):

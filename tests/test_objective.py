@@ -127,6 +127,17 @@ def test_objectives_by_name_and_ones_own(tmp_path, monkeypatch):
         score(phi, ObjectiveSettings(name="l3"))
 
 
+@pytest.mark.parametrize(
+    ("returned", "said"), [("None", "NoneType None"), ("learned.manifolds", r"ndarray array\(")]
+)
+def test_an_objective_of_ones_own_that_is_no_number_is_named(tmp_path, monkeypatch, returned, said):
+    module = f"own_{returned.partition('.')[0]}"
+    (tmp_path / f"{module}.py").write_text(f"def odd(learned, settings): return {returned}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(InputError, match=f"objective.name: '{module}:odd' returned {said}"):
+        score(manifolds(), ObjectiveSettings(name=f"{module}:odd"))
+
+
 def without_classes(name, **terms):
     codes = np.zeros((6, 3))
     terms = {"reconstruction": 1.0, "kl_c": 0.0, "kl_d": 0.0} | terms

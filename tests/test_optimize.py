@@ -154,6 +154,28 @@ def test_it_stops_when_improvement_is_negligible_and_says_so():
     assert optimizer.improvements[-4] >= 0.009 * optimizer.spread  # and no later than that
 
 
+def test_a_look_within_a_batch_is_no_proposal():
+    settings = Settings(initial=6, iterations=3, batch_size=3, stop_threshold=0)
+    looked, plain, looks = Optimizer(SPACE, settings, 0), run(settings), []
+    while not looked.stopped:
+        for index in looked.ask():
+            looked.tell(index, smooth(SPACE[index]))
+            if len(looked.observed.index) > 1:
+                looks.append((looked.best_estimated, looked.stopped))
+    assert looked.observed == plain.observed
+    assert looked.improvements == plain.improvements
+    assert len(looked.improvements) == 3
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1])  # the mean of many 0.1 is rounded
+def test_it_stops_where_every_trial_finds_the_same(value):
+    optimizer = run(Settings(initial=6, iterations=9, stop_patience=3), lambda z: value)
+    assert "every trial found the same" in optimizer.stopped
+    assert len(optimizer.observed.index) == 6 + 2  # a proposal less than fits
+    goes_on = run(Settings(initial=6, iterations=4, stop_threshold=0), lambda z: value)
+    assert "budget" in goes_on.stopped
+
+
 def test_it_stops_at_the_budget_and_when_nothing_is_left():
     spent = run(Settings(initial=3, iterations=2, stop_threshold=0))
     assert spent.stopped == "budget of 2 iterations spent"
@@ -185,8 +207,16 @@ def test_too_few_successes_is_an_error_that_says_where_to_look():
 
 
 def test_a_design_larger_than_the_space_is_an_error():
-    with pytest.raises(InputError, match=r"search.initial: 20 trials .* 6 feasible"):
+    with pytest.raises(InputError, match=r"search.initial: 20 do not .* 6 feasible"):
         Optimizer(SPACE[:6], Settings(initial=20), 0).ask()
+    with pytest.raises(InputError, match=r"^ground.points: 20 .* lower ground.points$"):
+        optimize.initial_design(SPACE[:6], 20, "sobol", 0, key="ground.points")
+
+
+def test_a_batch_larger_than_the_space_is_an_error_before_any_trial():
+    with pytest.raises(InputError, match=r"search.batch_size: 7 .* 6 feasible .* search.initial"):
+        Optimizer(SPACE[:6], Settings(initial=4, batch_size=7), 0).ask()
+    assert len(Optimizer(SPACE[:6], Settings(initial=4, batch_size=6), 0).ask()) == 4
 
 
 @pytest.mark.parametrize("design", ["sobol", "random"])

@@ -139,6 +139,24 @@ def test_a_search_that_is_not_there_is_refused(table, tmp_path):
         compare_searches.main([*arguments.split(), "--searches", "luck"])
 
 
+@pytest.mark.parametrize(("budget", "there"), [(3, False), (4, True)])
+def test_two_seeds_a_point_are_replayed_where_the_budget_pays_two(
+    table, tmp_path, monkeypatch, budget, there
+):
+    monkeypatch.setattr(compare_searches, "NAMES", ["lottery", compare_searches.TWO_SEEDS])
+    out = tmp_path / "searches.csv"
+    arguments = f"--settings digits --ground {table} --budget {budget} --replays 1 --output {out}"
+    compare_searches.main(arguments.split())
+    found = {row["search"] for row in csv.DictReader(out.open())}
+    assert (compare_searches.TWO_SEEDS in found) == there
+
+
+def test_a_training_that_would_overspend_is_not_begun(table):
+    one = arena(table)
+    list(compare_searches.given_up(2)(one, 20))
+    assert 19 < one.spent <= 20
+
+
 def test_ranks_of_an_objective_that_sees_the_truth(table, tmp_path):
     out = tmp_path / "objectives.csv"
     arguments = f"--settings digits --ground {table} --resamples 20 --output {out}"

@@ -231,6 +231,26 @@ def test_a_model_asked_for_in_vain_is_named(prepared, capsys, model, wrong):
     assert wrong in said
 
 
+@pytest.mark.parametrize(
+    ("script", "settings", "more", "named"),
+    [
+        ("design", {"search": {"initial": 3}}, ["--batch-size", "9"], "search.batch_size: 9 "),
+        ("design_ground", config.load("test", "ground.points=9"), None, "ground.points: 9 "),
+    ],
+)
+def test_what_does_not_fit_into_the_space_is_named(tmp_path, script, settings, more, named):
+    space = {"z": np.eye(4), "beta": np.ones((4, 3)), "feasible": np.ones(4, bool)}
+    storage.write(tmp_path / "space.h5", space, kind="space")
+    more = more or ["--trajectory-vae", "none.h5"]
+    with pytest.raises(InputError, match=named):
+        importlib.import_module(script).main(
+            [
+                *("--settings", json.dumps({"seed": 0} | settings), *more),
+                *("--space", str(tmp_path / "space.h5"), "--output", str(tmp_path / "design.h5")),
+            ]
+        )
+
+
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
     done = subprocess.run(
         [

@@ -73,6 +73,18 @@ def test_a_batch_ends_with_the_budget():
     assert arena.spent == 16
 
 
+@pytest.mark.parametrize("budget", [4, 5, 11])
+def test_points_of_several_trainings_do_not_overspend(budget):
+    arena = Valley()
+    list(searches.zbo(initial=5, replicates=2)(arena, budget))
+    assert arena.spent == budget // 2 * 2
+
+
+def test_a_budget_that_does_not_pay_two_points_is_named():
+    with pytest.raises(InputError, match=r"rivals.budget: 3 .* two points of 2 .* to 4 or more"):
+        list(searches.zbo(replicates=2)(Valley(), 3))
+
+
 def test_the_second_half_is_seeds_of_what_is_recommended():
     arena = Valley()
     recommended = {len(arena.tried): beta for beta in SEARCHES["zbo-seeds"](arena, 24)}

@@ -19,7 +19,7 @@ REDUCED = "-reduced"  # ending of the name of a study at its reduced scale
 # The paper's three problems: its figures and claims are about them.
 PAPER_STUDIES = ("mnist", "nanoparticles-3", "nanoparticles-7")
 
-ABOUT_CLASSES = ("l1", "l1-l2", "information")  # objectives that a model without classes lacks
+ABOUT_CLASSES = ("l1", "l1-l2", "information")  # objectives that need two or more
 
 
 def known(root: Path = ROOT) -> list[str]:
@@ -137,11 +137,12 @@ def check(settings: dict[str, Any], source: str, root: Path = ROOT) -> dict[str,
         )
     if settings["objective"]["window"] % 2 == 0:
         raise InputError(f"{source}: objective.window: {settings['objective']['window']} is even")
-    if not settings["model"]["classes"] and settings["objective"]["name"] in ABOUT_CLASSES:
+    if settings["model"]["classes"] < 2 and settings["objective"]["name"] in ABOUT_CLASSES:
         raise InputError(
             f"{source}: objective.name: '{settings['objective']['name']}' is about classes and "
-            "model.classes is 0; set objective.name to elbo or to your own as module:function, or "
-            "model.classes to 1 or more"
+            f"model.classes is {settings['model']['classes']}: there are none to tell apart; set "
+            "objective.name to elbo or to your own as module:function, or model.classes to 2 or "
+            "more"
         )
     if "transfer" in settings["compare"]["models"] and settings["compare"]["transfer"] is None:
         raise InputError(

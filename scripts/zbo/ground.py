@@ -12,8 +12,9 @@ from zbo import channels, evaluation, jrvae, objective, scores, training
 from zbo.objective import ObjectiveSettings, entropy
 
 WHOLE_MODELS = ("manifolds", "probabilities", "z_mean", "z_sd")  # too large for the table
+ABOUT_CLASSES = ("l1", "l2", "information", "usage", "ambiguity", "confidence")
 MEASURES = (
-    *("l1", "l2", "information", "usage", "ambiguity", "confidence"),
+    *ABOUT_CLASSES,
     *("reconstruction", "kl_c", "kl_d"),
     *scores.LABEL_SCORES,
 )
@@ -26,7 +27,8 @@ class Look:
     Attributes:
         manifolds: Decoded images, shape (K, B, B, h, w).
         encoding: Of all images, also those the search may not see.
-        measures: ℓ1, ℓ2, `posterior_measures` on what the search may see, label scores on all.
+        measures: ℓ1, ℓ2, `posterior_measures` on what the search may see, label scores on all; of a
+            model without classes NaN, and its label scores those of as many clusters as labels.
     """
 
     manifolds: np.ndarray
@@ -45,14 +47,19 @@ def look(network, images: Mapping[str, np.ndarray], scoring: ObjectiveSettings) 
     manifolds = jrvae.manifolds(network, scoring.grid)
     encoding = jrvae.encode(network, images["images"])
     judged = dict.fromkeys(scores.LABEL_SCORES, np.nan)
-    if "labels" in images:
-        judged = asdict(scores.label_scores(encoding.probabilities.argmax(1), images["labels"]))
+    if (labels := images.get("labels")) is not None:
+        latents = encoding.z_mean[:, -network.settings.latent_dim :]  # no angle
+        clusters = len(np.unique(labels))
+        found = scores.classes_of(encoding.probabilities, latents, clusters, seed=0)
+        judged = asdict(scores.label_scores(found, labels))
     decoded = torch.as_tensor(manifolds)
-    measures = {
-        "l1": objective.between_classes(decoded, scoring),
-        "l2": objective.within_classes(decoded, scoring),
-        **posterior_measures(encoding.probabilities[images["subset"]]),
-    }
+    measures = dict.fromkeys(ABOUT_CLASSES, np.nan)
+    if network.settings.classes:
+        measures = {
+            "l1": objective.between_classes(decoded, scoring),
+            "l2": objective.within_classes(decoded, scoring),
+            **posterior_measures(encoding.probabilities[images["subset"]]),
+        }
     return Look(manifolds, encoding, measures | judged)
 
 

@@ -7,6 +7,7 @@ path (`my_module:my_objective`).
 """
 
 import math
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
@@ -86,7 +87,8 @@ def score(learned: Learned, settings: ObjectiveSettings, device: str = "cpu") ->
         The objective, ℓ1, ℓ2 and information.
 
     Raises:
-        InputError: If the objective is unknown or the images are smaller than the window.
+        InputError: If the objective is unknown or gives no number, or the images are smaller than
+            the window.
     """
     manifolds = torch.as_tensor(learned.manifolds).to(device)
     own = check(settings, manifolds.shape[-2:])
@@ -101,8 +103,18 @@ def score(learned: Learned, settings: ObjectiveSettings, device: str = "cpu") ->
         terms = {name: getattr(learned, name) for name in ("reconstruction", "kl_c", "kl_d")}
         value = OBJECTIVES[settings.name](parts | terms)
     else:
-        value = float(own(learned, settings))
+        value = _number(own(learned, settings), settings.name)
     return Score(value, **parts)
+
+
+def _number(found: Any, name: str) -> float:
+    try:
+        return float(found)
+    except (TypeError, ValueError, RuntimeError):  # the last is torch's, of several numbers
+        raise InputError(
+            f"objective.name: '{name}' returned {type(found).__name__} {reprlib.repr(found)}; "
+            "return one number, higher is better"
+        ) from None
 
 
 def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable | None:

@@ -70,7 +70,9 @@ class Optimizer:
         self.z, self.settings, self.seed = z, settings, seed
         self.observed = Observations()
         self.proposals = 0
-        self.improvements: list[float] = []  # largest expected improvement at each fit
+        self.improvements: list[float] = []  # largest expected improvement at each proposal
+        self._counted = 0  # observations at the last of them
+        self._due = 0  # observations that end the batch asked for
         self._fit: tuple[int, Proposal] | None = None  # observations it was made of, and the fit
 
     def ask(self) -> np.ndarray:
@@ -80,14 +82,25 @@ class Optimizer:
             Indices into z, shape (initial,) or (batch_size,); empty when the search is over.
 
         Raises:
-            InputError: If fewer than two trials succeeded, or the design does not fit into z.
+            InputError: If fewer than two trials succeeded, or design or batch do not fit into z.
         """
+        chosen = self.settings
         if not self.observed.index:
-            return initial_design(self.z, self.settings.initial, self.settings.design, self.seed)
+            if chosen.batch_size > len(self.z):  # before a design is trained for nothing
+                raise InputError(
+                    f"search.batch_size: {chosen.batch_size} at once do not fit into a search "
+                    f"space of {len(self.z)} feasible points, whatever search.initial; raise "
+                    "space.grid or lower search.batch_size"
+                )
+            self._due = chosen.initial
+            return initial_design(self.z, chosen.initial, chosen.design, self.seed)
+        told = self._due = len(self.observed.index)  # what is asked for now ends the batch before
         if self.stopped:
             return np.empty(0, dtype=np.int64)
         self.proposals += 1
-        return self.fit().candidates
+        candidates = self.fit().candidates
+        self._due = told + len(candidates)
+        return candidates
 
     def fit(self) -> Proposal:
         """Fit the surrogate to all that was told; the same fit until more is told.
@@ -122,9 +135,20 @@ class Optimizer:
             self.settings,
             self._open(),
         )
-        self.improvements.append(float(proposal.expected_improvement[self._open()].max(initial=0)))
         self._fit = (len(index), proposal)
         return proposal
+
+    def count_improvement(self) -> None:
+        """Add this fit's largest expected improvement to `improvements`, once a batch, at its end.
+
+        Raises:
+            InputError: If fewer than two trials succeeded.
+        """
+        told = len(self.observed.index)
+        if self._due <= told != self._counted:
+            open_points = self.fit().expected_improvement[self._open()]
+            self.improvements.append(float(open_points.max(initial=0)))
+            self._counted = told
 
     def tell(self, index: int, objective: float, variance: float = np.nan) -> None:
         """Report one evaluation.
@@ -147,7 +171,7 @@ class Optimizer:
             return f"budget of {self.settings.iterations} iterations spent"
         if not self._open().any():
             return "every point of the search space is evaluated"
-        self.fit()
+        self.count_improvement()
         chosen = self.settings
         return negligible(
             self.improvements, self.spread, chosen.stop_threshold, chosen.stop_patience
@@ -156,7 +180,10 @@ class Optimizer:
     @property
     def spread(self) -> float:
         """Standard deviation of the objective over all trials."""
-        return float(np.nanstd(self._told()[1], ddof=1))
+        objective = self._told()[1]
+        if np.nanmin(objective) == np.nanmax(objective):
+            return 0.0  # what rounding of the mean leaves is no spread
+        return float(np.nanstd(objective, ddof=1))
 
     @property
     def best_evaluated(self) -> int:
@@ -179,7 +206,9 @@ class Optimizer:
         return np.array(seen.index, int), np.array(seen.objective), np.array(seen.variance)
 
 
-def initial_design(z: np.ndarray, count: int, design: str, seed: int) -> np.ndarray:
+def initial_design(
+    z: np.ndarray, count: int, design: str, seed: int, key: str = "search.initial"
+) -> np.ndarray:
     """Choose the starting points from the feasible ones (table 1, step 5).
 
     Args:
@@ -188,6 +217,7 @@ def initial_design(z: np.ndarray, count: int, design: str, seed: int) -> np.ndar
         design: "random", the paper's, or "sobol": the points nearest to a scrambled Sobol sequence
             over the bounding box, which leaves smaller holes.
         seed: Of either.
+        key: The config key that gave the count, for errors.
 
     Returns:
         Indices into z, shape (count,).
@@ -197,8 +227,8 @@ def initial_design(z: np.ndarray, count: int, design: str, seed: int) -> np.ndar
     """
     if len(z) < count:
         raise InputError(
-            f"search.initial: {count} trials do not fit into a search space of {len(z)} feasible "
-            "points; raise space.grid or lower search.initial"
+            f"{key}: {count} do not fit into a search space of {len(z)} feasible points; raise "
+            f"space.grid or lower {key}"
         )
     if design == "random":
         return np.random.default_rng(seed).choice(len(z), count, replace=False)

@@ -5,7 +5,6 @@ the budget is spent and gives, after each training or batch of them, the traject
 recommend.
 """
 
-import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -93,19 +92,26 @@ def zbo(
         explore: Share of the budget after which it trains only what it recommends, with more seeds.
         train: How a trajectory is trained; NaN counts as the worst seen.
         **changes: Of `optimize.Settings`.
+
+    Raises:
+        InputError: If the budget does not pay the two points that a surrogate needs.
     """
 
     def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        if budget < 2 * replicates:
+            raise InputError(
+                f"rivals.budget: {budget} do not pay two points of {replicates} trainings each; "
+                f"raise it to {2 * replicates} or more"
+            )
         chosen = {"initial": START, "iterations": budget, "stop_threshold": 0} | changes
         chosen["initial"] = min(chosen["initial"], budget // replicates)
         settings = optimize.Settings(**chosen)
         optimizer = Optimizer(arena.z, settings, int(arena.rng.integers(2**31)))
-        while arena.spent < budget and not optimizer.stopped:
+        while (left := int((budget - arena.spent) // replicates)) and not optimizer.stopped:
             if arena.spent >= explore * budget:
                 asked = [optimizer.best_estimated]
             else:
                 asked = optimizer.ask()
-            left = math.ceil((budget - arena.spent) / replicates)
             for index in asked[:left]:
                 values = np.array([train(arena, arena.beta[index]) for _ in range(replicates)])
                 variance = values.var(ddof=1) / replicates if replicates > 1 else np.nan
