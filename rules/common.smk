@@ -431,7 +431,8 @@ def light_rules():
 def name_commit():
     """Tell the jobs, which in the image have no git to ask, which code runs."""
     if (commit := storage.commit()) != "unknown":
-        os.environ.update(ZBO_COMMIT=commit)
+        # The second is what an image takes in place of its own.
+        os.environ.update(ZBO_COMMIT=commit, APPTAINERENV_ZBO_COMMIT=commit)
 
 
 def allow_warm_start():

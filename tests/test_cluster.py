@@ -151,7 +151,8 @@ def test_the_image_is_closed_read_only_and_anyones(image, place):
 
 def test_in_the_image_as_without_and_warm(place, local, image):
     folder = Folder(place / "image", image)
-    running = folder.start("search", command=f"{sys.executable} -m snakemake --cores 2 {IN_IMAGE}")
+    command = f"env ZBO_COMMIT=abc {sys.executable} -m snakemake --cores 2 {IN_IMAGE}"
+    running = folder.start("search", command=command)
 
     def sockets():
         return set(re.findall(rf"@zbo-{running.pid}-\S+", Path("/proc/net/unix").read_text()))
@@ -160,6 +161,8 @@ def test_in_the_image_as_without_and_warm(place, local, image):
     assert any(name.endswith("-keep") for name in sockets())
     folder.finish(running)
     until(lambda: not sockets(), 20)
+    facts = storage.facts(folder.path / "results/test/trials/design-0.h5", kind="trial")
+    assert facts["commit"] == "abc"  # of the code that ran, not the image's
     assert search_results(folder.path) == search_results(local)
 
 
@@ -180,7 +183,7 @@ def test_on_slurm_in_the_image_as_on_this_machine(place, local, image, record):
     for trial in (folder.path / "results/test/trials").glob("*.h5"):
         facts = storage.facts(trial, kind="trial")
         label = storage.facts(local / "results/test/trials" / trial.name, kind="trial")
-        assert facts["commit"] != label["commit"]  # the image's label, not the folder's
+        assert facts["commit"] != label["commit"]  # no repository here: the image's label
         assert facts["device"] == "cpu"
 
 
