@@ -499,8 +499,8 @@ def jobs_of_killed_run():
     for process in psutil.process_iter():
         try:
             # What a run starts has its mark.
-            if process.pid not in own and process.cwd() == here:
-                if "ZBO_LOCKED" in process.environ():
-                    yield process.pid
+            elsewhere = process.pid in own or process.cwd() != here
+            if not elsewhere and "ZBO_LOCKED" in process.environ():
+                yield process.pid
         except psutil.Error:  # another person's, or ended
             continue

@@ -2,8 +2,6 @@
 
 import argparse
 
-import numpy as np
-
 from zbo import claims, command, plots
 from zbo.config import PAPER_STUDIES
 
@@ -33,13 +31,8 @@ def main(argv: list[str] | None = None) -> None:
                     alpha=0.8,
                     color=plots.colour_of(number),
                 )
-            models = claims.paired_scores(scores, "l1")
-            rho, low, high = claims.rank_correlation(models)
-            known = np.isfinite(low)
-            found = f"{rho:.2f} " + (
-                f"[{low:.2f}, {high:.2f}]" if known else f"({len(models)} models)"
-            )
-            ax.set_title(f"{study}\nrank correlation {found}")
+            found = claims.rank_correlation(claims.paired_scores(scores, "l1"))
+            ax.set_title(f"{study}\nrank correlation {claims.correlation_in_words(*found)}")
             ax.set_xlabel("ℓ1")
             ax.margins(0.1)
         axes[0].set_ylabel("accuracy")

@@ -14,6 +14,7 @@ import time
 
 import numpy as np
 import pytest
+from cluster.testbed import until
 from conftest import ROOT, environment, snakemake_command
 
 import bo_iteration
@@ -301,13 +302,6 @@ def test_what_a_killed_run_left_is_waited_for_and_two_runs_are_not_let_in(checko
     assert second.wait(240) == 0
     made = storage.facts(checkout / targets[0], kind="model")
     assert made["settings"]["trajectories"]["cycles"] == 4
-
-
-def until(holds):
-    deadline = time.monotonic() + 240
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.slow

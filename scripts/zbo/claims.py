@@ -106,6 +106,13 @@ def rank_correlation(models: Sequence[np.ndarray]) -> tuple[float, float, float]
     return rho, float(low), float(high)
 
 
+def correlation_in_words(rho: float, low: float, high: float) -> str:
+    """Say what `rank_correlation` found."""
+    if np.isnan(rho):
+        return "unknown"
+    return f"{rho:.2f}, too few models" if np.isnan(low) else f"{rho:.2f} [{low:.2f}, {high:.2f}]"
+
+
 def judge(difference: np.ndarray) -> str:
     """HOLDS if the interval of the mean is above 0, PARTLY if only the mean is, else NOT."""
     difference = difference[np.isfinite(difference)]
@@ -208,17 +215,11 @@ def follows(score: str) -> Rule:
     """Models with a higher `score` have a higher accuracy: rank correlation over their seeds."""
 
     def rule(study: Study) -> Finding:
-        models = paired_scores(study.scores, score)
-        rho, low, high = rank_correlation(models)
-        if np.isnan(low):
-            return Finding(f"{rho:.2f} over {len(models)} models, too few to tell", UNKNOWN)
+        rho, low, high = rank_correlation(paired_scores(study.scores, score))
         verdict = HOLDS if low > 0 else PARTLY if rho > 0 else NOT
-        return Finding(f"{rho:.2f} [{low:.2f}, {high:.2f}]", verdict)
+        return Finding(correlation_in_words(rho, low, high), UNKNOWN if np.isnan(low) else verdict)
 
-    return Rule(
-        f"rank correlation of {score} and accuracy over models and seeds is above 0",
-        rule,
-    )
+    return Rule(f"rank correlation of {score} and accuracy over models and seeds is above 0", rule)
 
 
 def cools() -> Rule:

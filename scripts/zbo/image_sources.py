@@ -206,7 +206,7 @@ def files(source: str, path: str | None, labels: str | None) -> list[str]:
 
 def digest(files: list[str]) -> str:
     """Digest the names, sizes and times of files: it changes where one is replaced."""
-    seen = [(f, os.stat(f).st_size, int(os.stat(f).st_mtime)) for f in files]
+    seen = [(file, (of := os.stat(file)).st_size, int(of.st_mtime)) for file in files]
     return hashlib.sha256(repr(seen).encode()).hexdigest()
 
 
