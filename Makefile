@@ -52,12 +52,12 @@ format: $(VENV)/installed
 	@snakefmt Snakefile rules
 
 bench: $(VENV)/installed
-	@python scripts/bench_trainer.py --output results/bench/trainer.csv
-	@python scripts/bench_stages.py --output results/bench/stages.csv
+	@python scripts/bench/trainer.py --output results/bench/trainer.csv
+	@python scripts/bench/stages.py --output results/bench/stages.csv
 
 # On a machine without Slurm, in the local layout alone; tests/cluster/slurm.sh starts one for tests.
 bench-orchestration: $(VENV)/installed
-	@python scripts/bench_orchestration.py --output results/bench/orchestration.csv
+	@python scripts/bench/orchestration.py --output results/bench/orchestration.csv
 
 # Unprivileged. Other builds of torch, another base: IMAGE_OPTIONS, see containers/zbo.def.
 image:
@@ -72,9 +72,10 @@ clean:
 	rm -rf results logs benchmarks .snakemake .zbo.lock
 
 # The lock first, by hash; then torch by version alone, since its build is the machine's choice.
-$(VENV)/installed: Makefile envs/requirements.txt envs/workflow.txt $(wildcard $(VENV)/torch)
+$(VENV)/installed: Makefile pyproject.toml envs/requirements.txt envs/workflow.txt $(wildcard $(VENV)/torch)
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --no-deps --require-hashes -r envs/requirements.txt -r envs/workflow.txt
 	@$(BIN)/pip install --quiet "$(TORCH)"
+	@$(BIN)/pip install --quiet --no-deps --editable .
 	@touch $@

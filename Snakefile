@@ -19,6 +19,10 @@ container: IMAGE
 include: "rules/common.smk"
 
 
+# The code that lies here runs, in the image and on every node, whatever is installed there.
+shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(SCRIPTS))}; ")
+
+
 wildcard_constraints:
     study="|".join(studies.known()),
     trial=r"(design|constant|\d+)-\d+",

@@ -20,8 +20,8 @@ rule judge_claims:
         spaces=of_paper("results/{study}/space.h5"),
         images=of_paper("results/{study}/images.h5"),
         script="scripts/judge_claims.py",
-        rules="scripts/zbo/claims.py",
-        claims="scripts/zbo/paper_claims.py",
+        rules="scripts/zbo/judge/claims.py",
+        claims="scripts/zbo/judge/paper_claims.py",
     output:
         csv="results/{paper}/claims.csv",
         html="results/{paper}/claims.html",
@@ -44,9 +44,9 @@ rule figure_objective:
     """Show whether models with a higher ℓ1 have a higher accuracy."""
     input:
         scores=of_paper("results/{study}/scores.csv"),
-        script="scripts/figure_objective.py",
-        rules="scripts/zbo/claims.py",
-        plots="scripts/zbo/plots.py",
+        script="scripts/figures/objective.py",
+        rules="scripts/zbo/judge/claims.py",
+        plots="scripts/zbo/drawing/plots.py",
     output:
         pdf="results/{paper}/objective.pdf",
         png="results/{paper}/objective.png",

@@ -17,12 +17,14 @@ import psutil
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+SCRIPTS = Path(workflow.basedir) / "scripts"
+sys.path.insert(0, str(SCRIPTS))
 
-from zbo import channels, families, image_sources, storage
-from zbo import config as studies
-from zbo.errors import InputError
-from zbo.stopping import negligible
+from zbo.base import channels, own, storage
+from zbo.data import sources
+from zbo.base import config as studies
+from zbo.base.errors import InputError
+from zbo.search.stopping import negligible
 
 # In the order of the story; each is a rule and a script of the same name.
 FIGURES = [
@@ -216,7 +218,7 @@ def settings_for(stage):
         if own := own_functions(chosen):
             chosen["own_functions"] = own
         if stage == "images" and (seen := image_files(wildcards)):
-            chosen["files"] = image_sources.digest(seen)
+            chosen["files"] = sources.digest(seen)
         return json.dumps(chosen, sort_keys=True)
 
     return settings
@@ -229,7 +231,7 @@ def own_functions(chosen):
         chosen.get("space", {}).get("constraint", ""),
         chosen.get("objective", {}).get("name", ""),
     ]
-    return {name: families.source_digest(name) for name in named if ":" in name}
+    return {name: own.source_digest(name) for name in named if ":" in name}
 
 
 def image_files(wildcards):
@@ -238,7 +240,7 @@ def image_files(wildcards):
     Their digest is one of the settings: a file copied with its time may be older than the last.
     """
     chosen = STUDIES[wildcards.study]["images"]
-    return image_sources.files(chosen["source"], chosen["path"], chosen["labels"])
+    return sources.files(chosen["source"], chosen["path"], chosen["labels"])
 
 
 def budget(wildcards):

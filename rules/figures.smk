@@ -10,9 +10,9 @@ rule figure_overview:
         design="results/{study}/design.h5",
         iteration=last_iteration,
         model="results/{study}/models/optimum-0.h5",
-        script="scripts/figure_overview.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/overview.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         pdf="results/{study}/figures/overview.pdf",
         png="results/{study}/figures/overview.png",
@@ -34,9 +34,9 @@ rule figure_images:
     """Show sample images."""
     input:
         images="results/{study}/images.h5",
-        script="scripts/figure_images.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/images.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         pdf="results/{study}/figures/images.pdf",
         png="results/{study}/figures/images.png",
@@ -54,9 +54,9 @@ rule figure_trajectories:
     """Show sampled trajectories of each family."""
     input:
         trajectories="results/{study}/trajectories.h5",
-        script="scripts/figure_trajectories.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/trajectories.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         pdf="results/{study}/figures/trajectories.pdf",
         png="results/{study}/figures/trajectories.png",
@@ -76,9 +76,9 @@ rule figure_latent_space:
         trajectories="results/{study}/trajectories.h5",
         trajectory_vae="results/{study}/trajectory_vae.h5",
         space="results/{study}/space.h5",
-        script="scripts/figure_latent_space.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/latent_space.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         pdf="results/{study}/figures/latent_space.pdf",
         png="results/{study}/figures/latent_space.png",
@@ -100,9 +100,9 @@ rule figure_surrogate:
         space="results/{study}/space.h5",
         design="results/{study}/design.h5",
         iteration=last_iteration,
-        script="scripts/figure_surrogate.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/surrogate.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         pdf="results/{study}/figures/surrogate.pdf",
         png="results/{study}/figures/surrogate.png",
@@ -124,9 +124,9 @@ rule figure_convergence:
         design="results/{study}/design.h5",
         iteration=last_iteration,
         optimum="results/{study}/optimum.h5",
-        script="scripts/figure_convergence.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/convergence.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         pdf="results/{study}/figures/convergence.pdf",
         png="results/{study}/figures/convergence.png",
@@ -147,9 +147,9 @@ rule figure_optimum:
     input:
         optimum="results/{study}/optimum.h5",
         best_constant=best_constant_of_study,
-        script="scripts/figure_optimum.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/optimum.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         pdf="results/{study}/figures/optimum.pdf",
         png="results/{study}/figures/optimum.png",
@@ -170,9 +170,9 @@ rule figure_manifolds:
         images="results/{study}/images.h5",
         scores="results/{study}/scores.csv",
         models=models_of_study,
-        script="scripts/figure_manifolds.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/manifolds.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         pdf="results/{study}/figures/manifolds.pdf",
         png="results/{study}/figures/manifolds.png",
@@ -192,9 +192,9 @@ rule figure_scores:
     """Show every seed's scores of each compared model."""
     input:
         scores="results/{study}/scores.csv",
-        script="scripts/figure_scores.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/scores.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         pdf="results/{study}/figures/scores.pdf",
         png="results/{study}/figures/scores.png",

@@ -78,7 +78,8 @@ rule objectives:
         ground="results/{study}/ground.h5",
         script="scripts/rank_objectives.py",
         library=expand(
-            "scripts/zbo/{module}.py", module=["ground", "objective", "replay"]
+            "scripts/zbo/{module}.py",
+            module=["rivals/ground", "search/objective", "rivals/replay"],
         ),
     output:
         "results/{study}/objectives.csv",
@@ -103,13 +104,13 @@ rule searches:
         library=expand(
             "scripts/zbo/{module}.py",
             module=[
-                "arena",
-                "ground",
-                "objective",
-                "optimize",
-                "replay",
-                "searches",
-                "surrogate",
+                "rivals/arena",
+                "rivals/ground",
+                "search/objective",
+                "search/optimize",
+                "rivals/replay",
+                "rivals/searches",
+                "search/surrogate",
             ],
         ),
     output:
@@ -134,8 +135,8 @@ rule figure_objectives:
     """Show how objectives rank the ground's trainings beside how their labels do."""
     input:
         ground="results/{study}/ground.h5",
-        script="scripts/figure_objectives.py",
-        plots="scripts/zbo/plots.py",
+        script="scripts/figures/objectives.py",
+        plots="scripts/zbo/drawing/plots.py",
     output:
         pdf="results/{study}/figures/objectives.pdf",
         png="results/{study}/figures/objectives.png",

@@ -16,9 +16,9 @@ rule paper:
 rule fig03:
     """Search along one variable, step by step."""
     input:
-        script="scripts/figure_03.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/fig03.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/fig03.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -34,8 +34,8 @@ rule fig04:
     """Draw how the rules depend on each other, once a search has closed their loop."""
     input:
         scores=in_paper("mnist", "scores.csv"),
-        script="scripts/figure_04.py",
-        plots="scripts/zbo/plots.py",
+        script="scripts/figures/paper/fig04.py",
+        plots="scripts/zbo/drawing/plots.py",
     output:
         expand("results/{paper}/fig04.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -56,9 +56,9 @@ rule fig05:
         trajectories=in_paper("mnist", "trajectories.h5"),
         trajectory_vae=in_paper("mnist", "trajectory_vae.h5"),
         space=in_paper("mnist", "space.h5"),
-        script="scripts/figure_05.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/fig05.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/fig05.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -79,9 +79,9 @@ rule fig06:
         space=in_paper("mnist", "space.h5"),
         design=in_paper("mnist", "design.h5"),
         iteration=last_iteration_in_paper("mnist"),
-        script="scripts/figure_06.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/fig06.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/fig06.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -102,9 +102,9 @@ rule fig07:
         images=in_paper("mnist", "images.h5"),
         scores=in_paper("mnist", "scores.csv"),
         models=models_in_paper("mnist"),
-        script="scripts/figure_07.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/fig07.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/fig07.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -130,9 +130,9 @@ rule fig08:
         space=in_paper("nanoparticles-3", "space.h5"),
         design=in_paper("nanoparticles-3", "design.h5"),
         iteration=last_iteration_in_paper("nanoparticles-3"),
-        script="scripts/figure_08.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/fig08.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/fig08.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -154,9 +154,9 @@ use rule fig07 as fig09 with:
         images=in_paper("nanoparticles-3", "images.h5"),
         scores=in_paper("nanoparticles-3", "scores.csv"),
         models=models_in_paper("nanoparticles-3"),
-        script="scripts/figure_07.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/fig07.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/fig09.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -172,9 +172,9 @@ use rule fig08 as fig10 with:
         space=in_paper("nanoparticles-7", "space.h5"),
         design=in_paper("nanoparticles-7", "design.h5"),
         iteration=last_iteration_in_paper("nanoparticles-7"),
-        script="scripts/figure_08.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/fig08.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/fig10.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -186,9 +186,9 @@ use rule fig07 as fig11 with:
         images=in_paper("nanoparticles-7", "images.h5"),
         scores=in_paper("nanoparticles-7", "scores.csv"),
         models=models_in_paper("nanoparticles-7"),
-        script="scripts/figure_07.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/fig07.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/fig11.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -202,9 +202,9 @@ use rule fig07 as fig12 with:
         images=in_paper("nanoparticles-7", "images.h5"),
         scores=in_paper("nanoparticles-7", "scores.csv"),
         models=models_in_paper("nanoparticles-7"),
-        script="scripts/figure_07.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/fig07.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/fig12.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -220,9 +220,9 @@ rule figB1:
             in_paper("nanoparticles-3", "images.h5"),
             in_paper("nanoparticles-7", "images.h5"),
         ],
-        script="scripts/figure_b1.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/figB1.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/figB1.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -240,9 +240,9 @@ use rule fig07 as figB2 with:
         images=in_paper("nanoparticles-3", "images.h5"),
         scores=in_paper("nanoparticles-3", "scores.csv"),
         models=models_in_paper("nanoparticles-3"),
-        script="scripts/figure_07.py",
-        plots="scripts/zbo/plots.py",
-        panels="scripts/zbo/panels.py",
+        script="scripts/figures/paper/fig07.py",
+        plots="scripts/zbo/drawing/plots.py",
+        panels="scripts/zbo/drawing/panels.py",
     output:
         expand("results/{paper}/figB2.{end}", paper=PAPER, end=["pdf", "png"]),
     log:

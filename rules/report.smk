@@ -15,8 +15,8 @@ rule report:
             "rules/captions/{figure}.rst",
             figure=[*FIGURES, *PAPER_FIGURES, "objective", "claims"],
         ),
-        template="scripts/report.html",
-        script="scripts/report.py",
+        template="scripts/figures/report.html",
+        script="scripts/figures/report.py",
     output:
         "results/report.html",
     log:

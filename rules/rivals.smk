@@ -61,8 +61,8 @@ rule figure_searches:
     input:
         replayed="results/{study}/searches-{objective}.csv",
         rivals="results/{study}/rivals.csv",
-        script="scripts/figure_searches.py",
-        plots="scripts/zbo/plots.py",
+        script="scripts/figures/searches.py",
+        plots="scripts/zbo/drawing/plots.py",
     output:
         pdf="results/{study}/figures/searches-{objective}.pdf",
         png="results/{study}/figures/searches-{objective}.png",

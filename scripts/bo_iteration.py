@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from zbo import command, optimize, storage
-from zbo.errors import InputError
-from zbo.storage import DONE
+from zbo.base import command, storage
+from zbo.base.errors import InputError
+from zbo.base.storage import DONE
+from zbo.search import optimize
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,6 +1,7 @@
 """Lay out the latent search space and check it for feasibility (table 1, step 4)."""
 
-from zbo import channels, command, storage, trajectory_vae
+from zbo.base import channels, command, storage
+from zbo.trajectories import space, vae
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -10,14 +11,14 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
     trained = storage.read(args.trajectory_vae, kind="trajectory_vae")
-    model = trajectory_vae.restore(
+    model = vae.restore(
         storage.group(trained, "weights"),
         channels.bounds(args.settings["trajectories"]),
-        trajectory_vae.settings_of(args.settings),
+        vae.settings_of(args.settings),
     )
-    space = args.settings["space"]
-    z, beta, feasible = trajectory_vae.search_space(
-        model, trained["encoded"], space["grid"], space["constraint"], space["tolerance"]
+    chosen = args.settings["space"]
+    z, beta, feasible = space.search_space(
+        model, trained["encoded"], chosen["grid"], chosen["constraint"], chosen["tolerance"]
     )
     storage.write(
         args.output,

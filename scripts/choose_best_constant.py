@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from zbo import command, storage
-from zbo.errors import InputError
+from zbo.base import command, storage
+from zbo.base.errors import InputError
 
 
 def main(argv: list[str] | None = None) -> None:

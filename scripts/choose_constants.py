@@ -1,6 +1,7 @@
 """Choose constant trajectories to compare the search with, evenly in the logarithm of β_c."""
 
-from zbo import channels, command, families, storage
+from zbo.base import channels, command, storage
+from zbo.trajectories import families
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,7 +1,7 @@
 """Take the optimum out of the last iteration: what the search recommends, not a lucky trial."""
 
-from zbo import command, storage
-from zbo.stopping import negligible
+from zbo.base import command, storage
+from zbo.search.stopping import negligible
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from zbo import channels, command, families, storage
+from zbo.base import channels, command, storage
+from zbo.trajectories import families
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from zbo import command, ground, storage
+from zbo.base import command, storage
+from zbo.rivals import ground
 
 
 def main(argv: list[str] | None = None) -> None:

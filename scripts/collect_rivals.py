@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zbo import command, storage
+from zbo.base import command, storage
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -16,9 +16,10 @@ from functools import cache, partial
 import numpy as np
 from tqdm import tqdm
 
-from zbo import command, ground, replay, searches, storage
-from zbo.errors import InputError
-from zbo.searches import LATENT, SEARCHES, START, Search, zbo
+from zbo.base import command, storage
+from zbo.base.errors import InputError
+from zbo.rivals import ground, replay, searches
+from zbo.rivals.searches import LATENT, SEARCHES, START, Search, zbo
 
 # What a search in all N values of β would propose is unlike anything in the table, and of one
 # trajectory the table has few seeds.

@@ -1,6 +1,7 @@
 """Choose the starting trials in the feasible space (table 1, step 5)."""
 
-from zbo import command, optimize, storage
+from zbo.base import command, storage
+from zbo.search import optimize
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from zbo import channels, command, families, optimize, storage, trajectory_vae
+from zbo.base import channels, command, storage
+from zbo.search import optimize
+from zbo.trajectories import families, vae
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,17 +21,17 @@ def main(argv: list[str] | None = None) -> None:
     )
     bounds = channels.bounds(trajectories)
     constants = families.constants(bounds, trajectories["cycles"], chosen["constants"])
-    vae = trajectory_vae.restore(
+    model = vae.restore(
         storage.group(storage.read(args.trajectory_vae, kind="trajectory_vae"), "weights"),
         bounds,
-        trajectory_vae.settings_of(args.settings),
+        vae.settings_of(args.settings),
     )
     repeats = [chosen["seeds"]] * len(index) + [chosen["constant_seeds"]] * len(constants)
     storage.write(
         args.output,
         {
             "index": np.concatenate([index, np.full(len(constants), -1)]),
-            "z": np.concatenate([z[index], vae.encode(constants)]),
+            "z": np.concatenate([z[index], model.encode(constants)]),
             "beta": np.concatenate([beta[index], constants]),
             "constant": np.arange(len(repeats)) >= len(index),
             "repeats": np.array(repeats),

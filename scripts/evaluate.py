@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from zbo import channels, command, evaluation, objective, storage, training
-from zbo.checkpoint import Checkpoint
-from zbo.errors import InputError
+from zbo.base import channels, command, storage
+from zbo.base.errors import InputError
+from zbo.search import evaluation, objective
+from zbo.trainer import training
+from zbo.trainer.checkpoint import Checkpoint
 
 
 def main(argv: list[str] | None = None) -> None:

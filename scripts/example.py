@@ -20,10 +20,14 @@ from sklearn.datasets import load_digits
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from zbo import command, families, jrvae, plots, spread, training, trajectory_vae
-from zbo import images as image_sets
-from zbo.optimize import Optimizer, Settings
-from zbo.pyroved_import import pyroved
+from zbo.base import command
+from zbo.data import images as image_sets
+from zbo.drawing import plots
+from zbo.judge import spread
+from zbo.search.optimize import Optimizer, Settings
+from zbo.trainer import jrvae, training
+from zbo.trainer.pyroved import pyroved
+from zbo.trajectories import families, space, vae
 
 FAMILIES = ["linear_cooldown", "segments", "periodic", "constant"]
 KINDS = {"schedule": "best schedule", "constant": "best constant"}
@@ -94,9 +98,9 @@ def main(argv: list[str] | None = None) -> None:
 def schedules(problem: Problem) -> tuple[np.ndarray, np.ndarray]:
     """Compress sampled schedules: latent points (m, 2), what they decode to (m, steps)."""
     sampled, _ = families.sample(FAMILIES, 1000, problem.steps, problem.bounds, seed=0)
-    settings = trajectory_vae.TrajectoryVAESettings(learning_rate=1e-3, cycles=200)
-    model, _ = trajectory_vae.train(sampled, problem.bounds, settings, seed=0)
-    z, decades, feasible = trajectory_vae.search_space(
+    settings = vae.TrajectoryVAESettings(learning_rate=1e-3, cycles=200)
+    model, _ = vae.train(sampled, problem.bounds, settings, seed=0)
+    z, decades, feasible = space.search_space(
         model, model.encode(sampled), grid=50, constraint="bounds", tolerance=0.05
     )
     return z[feasible], problem.values(decades[feasible])

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from zbo import channels, claims, command, config, plots, storage
-from zbo.config import PAPER_STUDIES
-from zbo.paper_claims import CLAIMS
+from zbo.base import channels, command, config, storage
+from zbo.base.config import PAPER_STUDIES
+from zbo.drawing import plots
+from zbo.judge import claims
+from zbo.judge.paper_claims import CLAIMS
 
 COLUMNS = {
     "study": "study",

@@ -9,7 +9,10 @@ import time
 
 import numpy as np
 
-from zbo import command, evaluation, ground, storage, training
+from zbo.base import command, storage
+from zbo.rivals import ground
+from zbo.search import evaluation
+from zbo.trainer import training
 
 
 def main(argv: list[str] | None = None) -> None:

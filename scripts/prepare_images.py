@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from zbo import command, images, storage
+from zbo.base import command, storage
+from zbo.data import images
 
 
 def main(argv: list[str] | None = None) -> None:

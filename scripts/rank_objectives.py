@@ -10,7 +10,8 @@ import numpy as np
 from scipy.stats import rankdata, spearmanr
 from tqdm import tqdm
 
-from zbo import command, ground, replay, storage
+from zbo.base import command, storage
+from zbo.rivals import ground, replay
 
 
 def main(argv: list[str] | None = None) -> None:

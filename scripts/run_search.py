@@ -9,11 +9,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from zbo import channels, command, evaluation, ground, population, replay, storage, training
-from zbo.arena import Arena
-from zbo.errors import InputError
-from zbo.objective import ObjectiveSettings
-from zbo.searches import LATENT, SEARCHES, Search, lottery
+from zbo.base import channels, command, storage
+from zbo.base.errors import InputError
+from zbo.rivals import ground, population, replay
+from zbo.rivals.arena import Arena
+from zbo.rivals.searches import LATENT, SEARCHES, Search, lottery
+from zbo.search import evaluation
+from zbo.search.objective import ObjectiveSettings
+from zbo.trainer import training
 
 POPULATION = "population"  # trains in its own way
 LOTTERY = "lottery"  # is told the best constant of the ground

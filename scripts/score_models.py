@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from zbo import command, objective, scores, storage
-from zbo.storage import DONE
+from zbo.base import command, storage
+from zbo.base.storage import DONE
+from zbo.judge import scores
+from zbo.search import objective
 
 
 def main(argv: list[str] | None = None) -> None:

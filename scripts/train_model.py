@@ -6,9 +6,11 @@ import time
 
 import numpy as np
 
-from zbo import channels, command, evaluation, jrvae, objective, storage, training
-from zbo.checkpoint import Checkpoint
-from zbo.errors import InputError
+from zbo.base import channels, command, storage
+from zbo.base.errors import InputError
+from zbo.search import evaluation, objective
+from zbo.trainer import jrvae, training
+from zbo.trainer.checkpoint import Checkpoint
 
 MODEL = r"vanilla|vae|beta-\d+(\.\d+)?|constant|optimum|transfer"  # as config/schema.yaml has it
 FOLLOWING = ("constant", "optimum", "transfer")  # models that follow a trajectory from a file

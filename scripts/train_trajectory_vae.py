@@ -2,7 +2,8 @@
 
 import time
 
-from zbo import channels, command, storage, trajectory_vae
+from zbo.base import channels, command, storage
+from zbo.trajectories import vae
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -12,9 +13,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
     beta = storage.read(args.trajectories, kind="trajectories")["beta"]
-    settings = trajectory_vae.settings_of(args.settings)
+    settings = vae.settings_of(args.settings)
     begin = time.perf_counter()
-    model, history = trajectory_vae.train(
+    model, history = vae.train(
         beta,
         channels.bounds(args.settings["trajectories"]),
         settings,

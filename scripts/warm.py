@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     sys.argv = words
     gc.disable()  # nothing that an import makes is garbage
     script = import_module(Path(words[0]).stem)
-    from zbo import command
+    from zbo.base import command
 
     gc.freeze()
     gc.enable()

@@ -41,7 +41,7 @@ def installed(tmp_path, monkeypatch):
 
     def clone(name="zbo"):
         folder = tmp_path / name
-        for part in ("Snakefile", "Makefile"):
+        for part in ("Snakefile", "Makefile", "pyproject.toml"):
             folder.mkdir(exist_ok=True)
             shutil.copy(ROOT / part, folder)
         for part in ("rules", "scripts", "config", "profiles", "envs"):

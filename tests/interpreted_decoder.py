@@ -7,8 +7,8 @@ import pytest
 import torch
 from test_decoder import CASES, in_double, of_active, problem
 
-from zbo import decoder, kernels
-from zbo.kernels import decoder_gpu
+from zbo.trainer import decoder, kernels
+from zbo.trainer.kernels import decoder_gpu
 
 CPU = torch.device("cpu")
 

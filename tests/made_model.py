@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from zbo import jrvae
-from zbo.jrvae import ModelSettings
+from zbo.trainer import jrvae
+from zbo.trainer.jrvae import ModelSettings
 
 SHAPE = (6, 5)  # not square: a swapped height and width must fail
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zbo import plots, storage
+from zbo.base import storage
+from zbo.drawing import plots
 
 MODELS = ("vanilla", "beta-1", "constant", "optimum")
 
@@ -139,14 +140,14 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         "optimum": "--optimum optimum.h5 --best-constant best_constant.h5",
         "manifolds": learned,
         "scores": "--scores scores.csv",
-        "05": f"{encoding} --space space.h5",
-        "06": search,
-        "07": learned,
-        "08": f"{encoding} {search}",
-        "b1": "--images images.h5 images.h5",
+        "paper.fig05": f"{encoding} --space space.h5",
+        "paper.fig06": search,
+        "paper.fig07": learned,
+        "paper.fig08": f"{encoding} {search}",
+        "paper.figB1": "--images images.h5 images.h5",
     }
     arguments = {name: _inside(folder, words.split()) for name, words in files.items()}
-    arguments["07"] += ["--shown", "data", "vanilla", "beta-1", "optimum"]
+    arguments["paper.fig07"] += ["--shown", "data", "vanilla", "beta-1", "optimum"]
     return arguments
 
 

@@ -1,39 +1,44 @@
 """Latent Bayesian optimization (zBO) of training trajectories, after Biswas et al. 2023.
 
-Each module is one idea and imports only from those above it in this list:
+A wing is a folder. Each knows only those above it in this list, and so does each module within its
+wing:
 
-errors           what a person's mistake is called
-storage          HDF5 files and tables, whole or not at all
-channels         what a trajectory holds: β_c, or β_c and β_d
-config           one study's settings, checked against config/schema.yaml
-command          what every script does the same way
-image_sources    where images come from
-nanoparticles    simulated micrographs of clusters of gold spheres
-images           image sets in [0, 1], with labels where there are any
-perceptron       tanh layers with their gradient, weights in one tensor
-adam             the optimizer of both trainings
-families         trajectory functions
-trajectory_vae   trajectories to latent points and back; the feasible search space
-jrvae            the models: build, encode, decode
-network          a model as plain layers and its transform of the pixel grid
-decoder          the jrVAE decoder's likelihood and its gradient in one pass
-loss             the loss of a batch and its gradient
-checkpoint       the state of a long training, kept until its output is written
-training         training along a trajectory, one model or several at once
-objective        what is maximized: what a training learned, as one number, without labels
-evaluation       one trial: train along a trajectory, score, say what failed
-surrogate        Gaussian process, acquisition, next candidates, when to stop
-stopping         when a search may stop
-optimize         the ask/tell loop over the above, for any function
-scores           label scores of a trained model; judge only, never optimized
-spread           a score over seeds, in words
-plots            one function a panel, one shared style
-panels           panels that several figures share, made of a study's files
-claims           what the paper claims, as rules that judge a study's scores
-paper_claims     the paper's claims, each with where it stands
-ground           the measuring ground: many trajectories, several seeds each
-arena            what a search works on
-replay           an arena that looks into the ground's table
-searches         zBO and its rivals
-population       a rival with a trainer of its own
+base           errors     what a person's mistake is called
+               storage    HDF5 files and tables, whole or not at all
+               channels   what a trajectory holds: β_c, or β_c and β_d
+               config     one study's settings, checked against config/schema.yaml
+               command    what every script does the same way
+               own        a person's own functions, by import path
+data           sources        where images come from
+               nanoparticles  simulated micrographs of clusters of gold spheres
+               images         image sets in [0, 1], with labels where there are any
+trainer        pyroved      pyroVED, imported in one place
+               perceptron   tanh layers with their gradient, weights in one tensor
+               adam         the optimizer of both trainings
+               jrvae        the models: build, encode, decode
+               network      a model as plain layers and its transform of the pixel grid
+               kernels      the decoder's pass for a CPU and for a GPU
+               decoder      the jrVAE decoder's likelihood and its gradient in one pass
+               loss         the loss of a batch and its gradient
+               checkpoint   the state of a long training, kept until its output is written
+               training     training along a trajectory, one model or several at once
+trajectories   families   trajectory functions
+               vae        trajectories to latent points and back
+               space      the feasible search space
+search         objective    what is maximized: what a training learned as one number, no labels
+               evaluation   one trial: train along a trajectory, score, say what failed
+               surrogate    Gaussian process, acquisition, next candidates
+               stopping     when a search may stop
+               optimize     the ask/tell loop over the above, for any function
+judge          scores        label scores of a trained model; judge only, never optimized
+               spread        a score over seeds, in words
+               claims        what the paper claims, as rules that judge a study's scores
+               paper_claims  the paper's claims, each with where it stands
+rivals         ground      the measuring ground: many trajectories, several seeds each
+               arena       what a search works on
+               replay      an arena that looks into the ground's table
+               population  a rival with a trainer of its own
+               searches    zBO and its rivals
+drawing        plots   one function a panel, one shared style
+               panels  panels that several figures share, made of a study's files
 """

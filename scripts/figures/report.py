@@ -1,0 +1,294 @@
+"""Put the figures, scores and facts of one or more studies into one page that needs nothing else.
+
+The page tells each study in the order of the method, every figure with its caption, and holds its
+pictures itself: it can be mailed, and read on a phone without a network.
+"""
+
+import argparse
+import base64
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from zbo.base import channels, command, config, storage
+from zbo.base.errors import InputError
+from zbo.base.storage import DONE
+from zbo.drawing import plots
+from zbo.judge import spread
+
+TITLES = {
+    "overview": "In a row",
+    "images": "Data",
+    "trajectories": "Trajectories",
+    "latent_space": "Latent space",
+    "surrogate": "Search",
+    "optimum": "Optimum",
+    "manifolds": "Models",
+    "scores": "Scores",
+    "objective": "Objective and accuracy",
+}
+# Columns of scores.csv that are shown, and how.
+COLUMNS = {
+    "accuracy": ("accuracy", ".2f"),
+    "ari": ("ARI", ".2f"),
+    "nmi": ("NMI", ".2f"),
+    "purity": ("purity", ".2f"),
+    "extracted": ("labels extracted", ".1f"),
+    "rotation": ("rotation in latents", ".2f"),
+    "l1": ("ℓ1", ".2f"),
+    "l2": ("ℓ2", ".2f"),
+    "objective": ("objective", ".2f"),
+    "loss": ("loss", ".1f"),
+    "seconds": ("training, s", ".0f"),
+}
+PIXELS_PER_INCH = 200  # of the figures' PNGs (plots.STYLE)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure to show.
+
+    Attributes:
+        title: Heading it begins, or "".
+        alt: What it is, for those who do not see it.
+        caption: What to see in it.
+        data: The PNG, base64.
+        inches: Its width.
+    """
+
+    title: str
+    alt: str
+    caption: str
+    data: str
+    inches: float
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--studies", required=True, nargs="+", help="results/NAME")
+    parser.add_argument("--figures", required=True, nargs="+", help="figures/*.png, in order")
+    parser.add_argument("--paper", nargs="*", default=[], help="claims.csv and figures, *.png")
+    parser.add_argument("--captions", required=True, help="folder of captions, NAME.rst")
+    parser.add_argument("--template", required=True, help="the page, Jinja2")
+    parser.add_argument("--output", required=True, help="the page")
+    args = parser.parse_args(argv)
+    captions = Path(args.captions)
+    studies = [study(Path(folder), args.figures, captions) for folder in args.studies]
+    told = {each["name"]: each["words"] for each in studies}
+    paper = [
+        picture(path, captions, _of_paper(path, told))
+        for path in map(Path, args.paper)
+        if path.suffix == ".png"
+    ]
+    tables = [storage.read_table(path) for path in args.paper if path.endswith(".csv")]
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page = environment.from_string(Path(args.template).read_text()).render(
+        studies=studies,
+        balanced=", ".join(each["name"] for each in studies if each["words"]["balanced"]),
+        paper=paper,
+        claims=tables[0] if tables else [],
+        how_judged=(captions / "claims.rst").read_text(),
+        scale=_scale(args.studies),
+    )
+    with storage.whole(args.output) as beside:
+        beside.write_text(page)
+
+
+def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any]:
+    """Gather all the page says of one study.
+
+    Args:
+        folder: results/NAME.
+        figures: Names, in the order of the story.
+        captions: Folder of captions.
+
+    Returns:
+        Name, words for captions, description, facts, pictures and table of scores.
+    """
+    images = storage.read(folder / "images.h5", kind="images")
+    simulated = bool(images.get("simulated", False))
+    chosen = storage.facts(folder / "images.h5", kind="images")["settings"]["images"]
+    balanced = chosen["balance"] is not None or chosen["balance_subset"]
+    words = {
+        "simulated": "simulated " if simulated else "",
+        "balanced": ", though they balance the classes of the images" if balanced else "",
+        "scaled": scaled(folder, images),
+    }
+    return {
+        "name": folder.name,
+        "words": words,
+        "description": config.load(folder.name)["description"],
+        "simulated": simulated,
+        "facts": facts(folder, images),
+        "pictures": [
+            picture(folder / "figures" / f"{name}.png", captions, words) for name in figures
+        ],
+        "scores": score_table(folder / "scores.csv"),
+    }
+
+
+def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
+    """Say what ran: how many, from which seed, how long, where, with what, and what failed.
+
+    Args:
+        folder: results/NAME.
+        images: Datasets of its images.h5.
+
+    Returns:
+        Name to words, in the order to show.
+    """
+    count, h, w = images["images"].shape
+    labels = images.get("labels")
+    whose = "simulated images" if images.get("simulated", False) else "images"
+    sampled = storage.read(folder / "trajectories.h5", kind="trajectories")
+    beta = sampled["beta"]
+    what = " and ".join(channels.NAMES[: len(channels.split(beta))])
+    feasible = storage.read(folder / "space.h5", kind="space")["feasible"]
+    optimum = storage.read(folder / "optimum.h5", kind="candidates")
+    end = int(optimum["iterations"])
+    last = storage.read(folder / f"iterations/{end:03d}.h5", kind="candidates")
+    # By what asked for them: an earlier run may have left more.
+    asked = [folder / "design.h5", *(folder / f"iterations/{k:03d}.h5" for k in range(end))]
+    trials = [
+        folder / f"trials/{path.stem}-{index}.h5"
+        for path in asked
+        for index in range(len(storage.read(path, kind="candidates", only=("index",))["index"]))
+    ]
+    rows = storage.read_table(folder / "scores.csv")
+    models = [folder / f"models/{row['model']}-{row['replicate']}.h5" for row in rows]
+    made = [storage.facts(path, kind="trial") for path in trials]
+    made += [storage.facts(path, kind="model") for path in models]
+    failed = [f"{row['model']}-{row['replicate']}" for row in rows if row["status"] != DONE]
+    labelled = f", {len(np.unique(labels))} labels" if labels is not None else ", no labels"
+    searched = len(images["subset"])
+    return {
+        "images": f"{count:,} {whose} of {h} × {w}{labelled}; the search sees {searched:,}",
+        "seed": _each(of["settings"]["seed"] for of in made),
+        "trajectories": f"{len(beta):,} of {what}, {beta.shape[-1]} cycles, "
+        + ", ".join(map(plots.readable, sampled["names"])),
+        "search space": f"{feasible.sum():,} feasible points of {len(feasible):,}",
+        "trials": f"{len(last['observed/index'])}, {int(last['observed/failed'].sum())} failed; "
+        f"search ended: {optimum['stop']}",
+        "models": f"{len(rows)}, " + (f"failed: {', '.join(failed)}" if failed else "none failed"),
+        "time": f"trials {duration(last['observed/seconds'].sum())}, "
+        f"models {duration(sum(float(row['seconds']) for row in rows))} of training in all",
+        "device": _each(f"{of['device']} ({of['machine']})" for of in made),
+        "commit": _each(of["commit"] for of in made),
+        "versions": _each(
+            ", ".join(f"{name} {number}" for name, number in of["versions"].items()) for of in made
+        ),
+    }
+
+
+def scaled(folder: Path, images: dict[str, Any]) -> str:
+    """Say what β_c models beta-NUMBER really had, where it is not the number they are called by.
+
+    Args:
+        folder: results/NAME.
+        images: Datasets of its images.h5.
+
+    Returns:
+        A sentence, or "".
+    """
+    had = {}
+    for row in storage.read_table(folder / "scores.csv"):
+        if row["model"].startswith("beta-"):
+            path = folder / f"models/{row['model']}-{row['replicate']}.h5"
+            beta_c = storage.read(path, kind="model", only=("beta_c",))["beta_c"]
+            had[row["model"].removeprefix("beta-")] = beta_c[0]
+    if all(np.isclose(beta_c, float(number)) for number, beta_c in had.items()):
+        return ""
+    unit = storage.facts(path, kind="model")["settings"]["compare"]["unit_pixels"]
+    return (
+        f"β_c = {' and '.join(had)} {'are' if len(had) > 1 else 'is'} meant at {unit:,} pixels and "
+        f"scaled by the number of pixels, here {images['images'][0].size:,}: "
+        f"{' and '.join(f'{beta_c:.3g}' for beta_c in had.values())}."
+    )
+
+
+def _each(values: Iterable[Any]) -> str:
+    """Name every value there is once: more than one means that files were made differently."""
+    return "; ".join(dict.fromkeys(map(str, values)))
+
+
+def _of_paper(path: Path, told: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """Give a figure of the paper the words of the paper's studies at its folder's scale."""
+    ending = config.REDUCED if path.parent.name.endswith(config.REDUCED) else ""
+    studies = {name: name + ending for name in config.PAPER_STUDIES}
+    return {"study": {name: told[study] for name, study in studies.items() if study in told}}
+
+
+def _scale(folders: Iterable[str]) -> str:
+    """Say "reduced" if any study is."""
+    return "reduced" if any(name.endswith(config.REDUCED) for name in folders) else "paper's"
+
+
+def duration(seconds: float) -> str:
+    """Write a time as a person would: 42 s, 3.1 min, 2.0 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def score_table(path: Path) -> dict[str, Any]:
+    """Make the table of scores: mean ± standard deviation over the seeds of each model.
+
+    Args:
+        path: scores.csv.
+
+    Returns:
+        `head`, names of the columns, and `rows`, one a model: its name, seeds, and cells.
+    """
+    rows = storage.read_table(path)
+    shown = [name for name in COLUMNS if any(row.get(name) for row in rows)]
+    table = []
+    for model in dict.fromkeys(row["model"] for row in rows):
+        of_model = [row for row in rows if row["model"] == model]
+        trained = sum(row["status"] == DONE for row in of_model)
+        seeds = f"{trained} of {len(of_model)}" if trained < len(of_model) else f"{trained}"
+        cells = [
+            spread.in_words(np.array([float(row[name] or "nan") for row in of_model]), form)
+            for name, form in ((name, COLUMNS[name][1]) for name in shown)
+        ]
+        name = plots.called(model, int(of_model[0]["classes"])).replace(plots.BETA, "β_c")
+        table.append([name, seeds, *cells])
+    return {"head": ["model", "seeds", *(COLUMNS[name][0] for name in shown)], "rows": table}
+
+
+def picture(path: Path, captions: Path, words: dict[str, Any]) -> Picture:
+    """Read a figure and the caption of its name.
+
+    Args:
+        path: The figure, a PNG.
+        captions: Folder of captions, NAME.rst.
+        words: What names in a caption stand for: `simulated` for "simulated " or "", `balanced`
+            for what labels did to the images or "", `scaled` for what `scaled` says.
+
+    Raises:
+        InputError: If either is missing.
+    """
+    caption = captions / f"{path.stem}.rst"
+    for file in (path, caption):
+        if not file.exists():
+            raise InputError(f"{file}: there is no such file")
+    raw = path.read_bytes()
+    (width,) = struct.unpack(">I", raw[16:20])  # first field of a PNG's header
+    said = jinja2.Template(caption.read_text()).render(words)
+    name = path.stem
+    title = TITLES.get(name, f"Figure {name[3:].lstrip('0')}" if name.startswith("fig") else "")
+    return Picture(
+        title=title,
+        alt=plots.readable(name),
+        caption=said,
+        data=base64.b64encode(raw).decode(),
+        inches=width / PIXELS_PER_INCH,
+    )
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,77 @@
+"""Show zBO and its rivals at equal cost: replayed on the measuring ground, and run for real.
+
+Above, mean over replays with the 90 % interval of the mean; below, a point a run.
+"""
+
+import argparse
+
+import numpy as np
+
+from zbo.base import command, storage
+from zbo.drawing import plots
+
+NAMES = {
+    "zbo": "zBO",
+    "zbo-paper": "zBO, the paper's fit",
+    "zbo-seeds": "zBO, then seeds",
+    "random-mean": "random points, surrogate",
+    "random": "random points, luckiest",
+    "tpe": "TPE on family parameters",
+    "cma-es": "CMA-ES on family parameters",
+    "bo-knots": "BO on 5 knots",
+    "bo-cycles": "BO on all cycles",
+    "turbo": "trust region, all cycles",
+    "population": "population based",
+    "constants": "constants, then seeds",
+    "lottery": "seed lottery, best constant",
+    "lottery, beta 1": rf"seed lottery, {plots.BETA} = 1",
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--replayed", required=True, help="searches-*.csv")
+    parser.add_argument("--rivals", required=True, help="rivals.csv")
+    parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
+    args = parser.parse_args(argv)
+    replayed, runs = (storage.read_table(path) for path in (args.replayed, args.rivals))
+    shown, ran = (
+        [name for name in NAMES if any(row["search"] == name for row in rows)]
+        for rows in (replayed, runs)
+    )
+    every = dict.fromkeys([*shown, *ran])
+    colours = {name: plots.colour_of(number) for number, name in enumerate(every)}
+    few = len(plots.COLOURS)
+    styles = {name: ("-", "--", ":")[number // few] for number, name in enumerate(every)}
+    with plots.style():
+        figure = plots.figure(plots.PAGE, 6)
+        curves, strips = figure.subplots(2, 2, sharex="row", sharey="row", height_ratios=[1.2, 1])
+        for ax, what, letter in zip(curves, ("recommended", "kept"), "ab", strict=True):
+            for name in shown:
+                rows = [row for row in replayed if row["search"] == name]
+                cost, mean, error = (
+                    np.array([float(row[key]) for row in rows])
+                    for key in ("trainings", what, f"{what}_error")
+                )
+                look = {"color": colours[name], "ls": styles[name], "label": NAMES[name]}
+                ax.plot(cost, mean, **look)
+                ax.fill_between(cost, mean - error, mean + error, color=colours[name], alpha=0.2)
+            ax.set_xlabel("trainings")
+            plots.letter(ax, letter, f"{what}, replayed")
+        curves[0].set_ylabel("accuracy")
+        handles, words = curves[0].get_legend_handles_labels()
+        figure.legend(handles, words, loc="outside upper center", ncols=4)
+        for ax, what, letter in zip(strips, ("recommended", "kept"), "cd", strict=True):
+            values = [
+                np.array([float(row[what]) for row in runs if row["search"] == name])
+                for name in ran
+            ]
+            plots.strip(ax, values, "", [colours[name] for name in ran])
+            ax.set_xlabel("accuracy")
+            plots.letter(ax, letter, f"{what}, trained")
+        strips[0].set_yticks(range(len(ran)), [NAMES[name] for name in ran])
+        plots.save(figure, args.output)
+
+
+if __name__ == "__main__":
+    command.run(main)

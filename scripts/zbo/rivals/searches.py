@@ -1,0 +1,295 @@
+"""zBO and its rivals at equal cost: each a few lines, over one interface.
+
+A search is a function `(arena, budget) -> iterator`: it trains through `arena.train(beta)` until
+the budget is spent and gives, after each training or batch of them, the trajectory it would
+recommend.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import optuna
+import torch
+from scipy.special import ndtri
+
+from zbo.base.errors import InputError
+from zbo.rivals.arena import Arena
+from zbo.search import optimize
+from zbo.search.optimize import Optimizer
+from zbo.trajectories import families
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+Search = Callable[[Arena, int], Iterator[np.ndarray]]
+
+START = 10  # trainings by chance or design before a search begins to learn
+
+
+def random_search(recommend: str = "lucky") -> Search:
+    """Train random points of the latent space, one seed each.
+
+    Args:
+        recommend: As of `zbo`; the mean, whose fit takes a while, at every fifth training.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        points = arena.rng.permutation(len(arena.z))[:budget]
+        optimizer = Optimizer(arena.z, optimize.Settings(stop_threshold=0), seed=0)
+        for point in points:
+            optimizer.tell(point, arena.train(arena.beta[point]))
+            if recommend == "lucky":
+                yield arena.beta[points[arena.best]]
+            elif arena.spent == len(points) or (arena.spent >= START and arena.spent % 5 == 0):
+                yield arena.beta[optimizer.best_estimated]
+
+    return search
+
+
+def lottery(beta: np.ndarray) -> Search:
+    """Train seed after seed along one trajectory and recommend it: only the seed is chosen."""
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        while arena.spent < budget:
+            arena.train(beta)
+            yield beta
+
+    return search
+
+
+def constants(count: int = 8, explore: float = 0.5) -> Search:
+    """Try constants in turn, evenly spaced in log β; then seed after seed of the best.
+
+    Args:
+        count: Constants.
+        explore: Share of the budget after which only the one of the highest mean is trained.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        beta = families.constants(arena.bounds, arena.beta.shape[1], count)
+        found: list[list[float]] = [[] for _ in beta]
+        best = 0
+        while arena.spent < budget:
+            turn = len(arena.values) % count if arena.spent < explore * budget else best
+            found[turn].append(arena.train(beta[turn]))
+            means = [np.mean(values) if values else np.nan for values in found]
+            best = int(np.argmax(np.nan_to_num(means, nan=-np.inf)))
+            yield beta[best]
+
+    return search
+
+
+def zbo(
+    replicates: int = 1,
+    recommend: str = "mean",
+    explore: float = 1,
+    train: Callable[[Arena, np.ndarray], float] = Arena.train,
+    **changes,
+) -> Search:
+    """Run `zbo.search.optimize.Optimizer` over the latent space.
+
+    Args:
+        replicates: Trainings of each point it asks for.
+        recommend: "mean", the highest posterior mean, or "lucky", the best point seen.
+        explore: Share of the budget after which it trains only what it recommends, with more seeds.
+        train: How a trajectory is trained; NaN counts as the worst seen.
+        **changes: Of `optimize.Settings`.
+
+    Raises:
+        InputError: If the budget does not pay the two points that a surrogate needs.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        if budget < 2 * replicates:
+            raise InputError(
+                f"rivals.budget: {budget} do not pay two points of {replicates} trainings each; "
+                f"raise it to {2 * replicates} or more"
+            )
+        chosen = {"initial": START, "iterations": budget, "stop_threshold": 0} | changes
+        chosen["initial"] = min(chosen["initial"], budget // replicates)
+        settings = optimize.Settings(**chosen)
+        optimizer = Optimizer(arena.z, settings, int(arena.rng.integers(2**31)))
+        while (left := int((budget - arena.spent) // replicates)) and not optimizer.stopped:
+            if arena.spent >= explore * budget:
+                asked = [optimizer.best_estimated]
+            else:
+                asked = optimizer.ask()
+            for index in asked[:left]:
+                values = np.array([train(arena, arena.beta[index]) for _ in range(replicates)])
+                variance = values.var(ddof=1) / replicates if replicates > 1 else np.nan
+                optimizer.tell(index, values.mean(), variance)
+            best = optimizer.best_estimated if recommend == "mean" else optimizer.best_evaluated
+            yield arena.beta[best]
+
+    return search
+
+
+def sampler(
+    make: Callable[[int], optuna.samplers.BaseSampler],
+    suggest: Callable[[optuna.Trial, Arena], np.ndarray],
+) -> Search:
+    """Run one of Optuna's samplers; recommend the best seen.
+
+    Args:
+        make: Makes the sampler from a seed.
+        suggest: Makes a trajectory of what a trial suggests.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        chance = make(int(arena.rng.integers(2**31)))
+        study = optuna.create_study(direction="maximize", sampler=chance)
+        tried = []
+        while arena.spent < budget:
+            trial = study.ask()
+            tried.append(suggest(trial, arena))
+            value = arena.train(tried[-1])
+            failed = None if np.isfinite(value) else optuna.trial.TrialState.FAIL
+            study.tell(trial, None if failed else value, state=failed)
+            yield tried[arena.best]
+
+    return search
+
+
+def family_parameters(trial: optuna.Trial, arena: Arena) -> np.ndarray:
+    """Suggest a family and what it would draw at random, each as a quantile."""
+    name = trial.suggest_categorical("family", arena.families)
+    return _member(arena, name, lambda i: trial.suggest_float(f"{name}-{i}", 0, 1))
+
+
+def flat_family_parameters(trial: optuna.Trial, arena: Arena, most: int = 6) -> np.ndarray:
+    """Suggest the same for samplers without choices: the family is one more quantile."""
+    choice = int(trial.suggest_float("family", 0, 1) * len(arena.families))
+    quantiles = [trial.suggest_float(f"{i}", 0, 1) for i in range(most)]
+    name = arena.families[min(choice, len(arena.families) - 1)]
+    return _member(arena, name, quantiles.__getitem__)
+
+
+def knots(count: int | None = None) -> Callable[[optuna.Trial, Arena], np.ndarray]:
+    """Suggest β, in its logarithm, at evenly spaced cycles and join them; at each cycle by None."""
+
+    def suggest(trial: optuna.Trial, arena: Arena) -> np.ndarray:
+        cycles = arena.beta.shape[1]
+        values = [
+            trial.suggest_float(f"{i}", *arena.bounds, log=True) for i in range(count or cycles)
+        ]
+        return joined(np.log(values), cycles)
+
+    return suggest
+
+
+def joined(log_beta: np.ndarray, cycles: int) -> np.ndarray:
+    """Join values of log β at evenly spaced cycles by straight lines, shape (cycles,)."""
+    at = np.linspace(0, len(log_beta) - 1, cycles)
+    return np.exp(np.interp(at, np.arange(len(log_beta)), log_beta))
+
+
+def turbo(initial: int = 10, patience: int = 4, candidates: int = 512) -> Search:
+    """Search all N values of log β inside a trust region (TuRBO, Eriksson et al. 2019).
+
+    The region lies about the best point, as wide as 0.8 of the space at first; `patience` failures
+    in a row halve it, three successes double it. The next point is the best of a Thompson sample
+    over candidates that differ from the best point in about 20 coordinates.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+        from botorch.fit import fit_gpytorch_mll
+        from botorch.models import SingleTaskGP
+        from gpytorch.mlls import ExactMarginalLogLikelihood
+
+        cycles = arena.beta.shape[1]
+        low, high = np.log(arena.bounds)
+        sobol = torch.quasirandom.SobolEngine(
+            cycles, scramble=True, seed=int(arena.rng.integers(2**31))
+        )
+
+        def decode(one: np.ndarray) -> np.ndarray:
+            return np.exp(low + one * (high - low))
+
+        x, length, streak = list(sobol.draw(initial).numpy().astype(float)), 0.8, 0
+        for one in x[:budget]:
+            arena.train(decode(one))
+            yield decode(x[arena.best])
+        while arena.spent < budget:
+            values = np.array(arena.values)
+            values = np.where(np.isfinite(values), values, np.nanmin(values))
+            seen, y = torch.tensor(np.array(x)), torch.tensor(values)[:, None]
+            model = SingleTaskGP(seen, y)
+            fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+            best = x[arena.best]
+            box = np.clip([best - length / 2, best + length / 2], 0, 1)
+            inside = box[0] + sobol.draw(candidates).numpy() * (box[1] - box[0])
+            moved = arena.rng.random(inside.shape) < min(1, 20 / cycles)
+            pool = np.where(moved, inside, best)
+            with torch.no_grad(), torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(arena.rng.integers(2**31)))
+                drawn = model.posterior(torch.tensor(pool)).rsample(torch.Size([1]))
+            x.append(pool[int(drawn.argmax())])
+            before = np.nanmax(arena.values)
+            value = arena.train(decode(x[-1]))
+            streak = max(streak, 0) + 1 if value > before else min(streak, 0) - 1
+            if streak in (3, -patience):
+                length = min(length * 2, 1.6) if streak > 0 else length / 2
+                streak = 0
+            yield decode(x[arena.best])
+
+    return search
+
+
+class _Given:
+    """A generator whose draws are quantiles given one by one, and whose noise is none."""
+
+    def __init__(self, quantile: Callable[[int], float]) -> None:
+        self.quantile, self.count = quantile, 0
+
+    def _next(self, size: tuple[int, ...]) -> np.ndarray:
+        first, self.count = self.count, self.count + int(np.prod(size))
+        return np.array([self.quantile(i) for i in range(first, self.count)]).reshape(size)
+
+    def uniform(self, low: float, high: float, size: tuple[int, ...]) -> np.ndarray:
+        return low + (high - low) * self._next(size)
+
+    def lognormal(self, mean: float, sigma: float, size: tuple[int, ...]) -> np.ndarray:
+        return np.exp(mean + sigma * ndtri(np.clip(self._next(size), 0.01, 0.99)))
+
+    def __getattr__(self, name: str):
+        raise InputError(
+            f"trajectories.families: a family draws with rng.{name}, whose quantiles no sampler "
+            "can choose; draw with uniform, lognormal or normal, or leave tpe and cma-es out of "
+            "rivals.searches"
+        )
+
+    def normal(self, loc: float, scale: float, size: tuple[int, ...]) -> np.ndarray:
+        return np.full(size, loc)
+
+
+def _member(arena: Arena, name: str, quantile: Callable[[int], float]) -> np.ndarray:
+    drawn = families.named(name)(1, arena.beta.shape[1], arena.bounds, _Given(quantile))
+    return np.asarray(drawn[0], dtype=float)
+
+
+LATENT = ("zbo", "zbo-paper", "zbo-seeds", "random", "random-mean")  # others know no latent space
+
+SEARCHES: dict[str, Search] = {
+    "random": random_search(),
+    "random-mean": random_search(recommend="mean"),
+    "zbo": zbo(),
+    "zbo-paper": zbo(surrogate="paper", acquisition="ei", design="random", recommend="lucky"),
+    "zbo-seeds": zbo(explore=0.5),
+    "constants": constants(),
+    "tpe": sampler(
+        lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=START),
+        family_parameters,
+    ),
+    "cma-es": sampler(
+        lambda seed: optuna.samplers.CmaEsSampler(
+            seed=seed, popsize=8, warn_independent_sampling=False
+        ),
+        flat_family_parameters,
+    ),
+    "bo-knots": sampler(
+        lambda seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=START), knots(5)
+    ),
+    "bo-cycles": sampler(
+        lambda seed: optuna.samplers.GPSampler(seed=seed, n_startup_trials=START), knots()
+    ),
+    "turbo": turbo(START),
+}

@@ -1,0 +1,291 @@
+"""What is maximized: what a training learned, as one number, without labels.
+
+The paper's is structural similarity between and within learned manifolds (Biswas et al. 2023,
+table 2); models without classes are judged by their evidence lower bound. An objective of your own
+is a function `(learned, settings) -> float`, higher is better, named in the study file by import
+path (`my_module:my_objective`).
+"""
+
+import math
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from typing import Any
+
+import numpy as np
+import scipy.special
+import torch
+from torch import Tensor
+
+from zbo.base.errors import InputError
+from zbo.base.own import by_path
+
+# Constants of SSIM for a data range of 1 (Wang et al. 2004).
+C1, C2 = 0.01**2, 0.03**2
+
+
+@dataclass(frozen=True)
+class ObjectiveSettings:
+    """Section `objective` of a study."""
+
+    name: str = "l1"
+    grid: int = 12
+    window: int = 5
+    sigma: float = 1.5
+    pairs: int = 1000
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What an objective may look at: all that a training gave, and no labels.
+
+    Attributes:
+        manifolds: Decoded images in [0, 1], shape (max(K, 1), B, B, h, w).
+        probabilities: q(k|x) of the images trained on, shape (n, K), K = 0 without classes.
+        z_mean: Means of q(z|x), shape (n, coord + L): angle, shifts, scale, then the latents.
+        z_sd: Its standard deviations, same shape.
+        reconstruction: -log p(x|z, k), mean over images in the last cycle, nats.
+        kl_c: KL term of the continuous latents, likewise, before scaling.
+        kl_d: Of the discrete latent, likewise.
+    """
+
+    manifolds: np.ndarray
+    probabilities: np.ndarray
+    z_mean: np.ndarray
+    z_sd: np.ndarray
+    reconstruction: float
+    kl_c: float
+    kl_d: float
+
+
+@dataclass(frozen=True)
+class Score:
+    """Objective and its parts of one training: ℓ1 and ℓ2 dimensionless, information in nats.
+
+    All three are about classes, and NaN where there are none.
+    """
+
+    objective: float
+    l1: float
+    l2: float
+    information: float
+
+
+PARTS = tuple(item.name for item in fields(Score))
+
+
+def score(learned: Learned, settings: ObjectiveSettings, device: str = "cpu") -> Score:
+    """Score what a training learned (table 2, steps 2-4).
+
+    Args:
+        learned: What it gave.
+        settings: Objective, SSIM window, pairs.
+        device: Where images are compared, "cpu" or "cuda".
+
+    Returns:
+        The objective, ℓ1, ℓ2 and information.
+
+    Raises:
+        InputError: If the objective is unknown or gives no number, or the images are smaller than
+            the window.
+    """
+    manifolds = torch.as_tensor(learned.manifolds).to(device)
+    own = check(settings, manifolds.shape[-2:])
+    parts = dict.fromkeys(("l1", "l2", "information"), math.nan)
+    if learned.probabilities.shape[1]:
+        parts = {
+            "l1": between_classes(manifolds, settings),
+            "l2": within_classes(manifolds, settings),
+            "information": information(learned.probabilities),
+        }
+    if settings.name in OBJECTIVES:
+        terms = {name: getattr(learned, name) for name in ("reconstruction", "kl_c", "kl_d")}
+        value = OBJECTIVES[settings.name](parts | terms)
+    else:
+        value = _number(own(learned, settings), settings.name)
+    return Score(value, **parts)
+
+
+def _number(found: Any, name: str) -> float:
+    try:
+        return float(found)
+    except (TypeError, ValueError, RuntimeError):  # the last is torch's, of several numbers
+        raise InputError(
+            f"objective.name: '{name}' returned {type(found).__name__} {reprlib.repr(found)}; "
+            "return one number, higher is better"
+        ) from None
+
+
+def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable | None:
+    """Check before a training that its result can be scored.
+
+    Args:
+        settings: Objective and SSIM window.
+        image_shape: (h, w), pixels.
+
+    Returns:
+        The person's own objective, where it is one.
+
+    Raises:
+        InputError: If the objective is unknown or the images are smaller than the window.
+    """
+    if min(image_shape) < settings.window:
+        raise InputError(
+            f"objective.window: {settings.window} pixels do not fit into images of "
+            f"{image_shape[0]} x {image_shape[1]}"
+        )
+    if settings.name in OBJECTIVES:
+        return None
+    if ":" in settings.name:
+        return by_path(settings.name, "objective.name")
+    raise InputError(
+        f"objective.name: there is no objective '{settings.name}'; choose from "
+        f"{', '.join(OBJECTIVES)}, or give module:function"
+    )
+
+
+# What is maximized, of a training's measures, numbers or arrays of them; higher is better. Those
+# about classes are named in config.ABOUT_CLASSES, too.
+OBJECTIVES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
+    "l1": lambda of: of["l1"],  # the paper's choice for MNIST
+    "l1-l2": lambda of: of["l1"] - of["l2"],  # equation 2
+    "information": lambda of: of["information"],
+    # Evidence lower bound, nats an image, both KL terms at full weight (Kingma and Welling 2014,
+    # eq. 3): comparable between trajectories, as the loss, which each weighs for itself, is not.
+    # The reconstruction term alone would not do: the less the KL terms weigh, the better it gets.
+    "elbo": lambda of: -(of["reconstruction"] + of["kl_c"] + of["kl_d"]),
+}
+
+
+def information(probabilities: np.ndarray) -> float:
+    """Mutual information of image and class, H(mean q) - mean H(q) (Bridle et al. 1991).
+
+    High where every class is used and every image is sure of its class.
+
+    Args:
+        probabilities: q(k|x), shape (n, K).
+
+    Returns:
+        Nats, between 0 and log K.
+    """
+    return float(entropy(probabilities.mean(0)) - entropy(probabilities).mean())
+
+
+def entropy(probabilities: np.ndarray) -> np.ndarray:
+    """Entropy of distributions, shape (..., K), in nats, shape (...)."""
+    return -scipy.special.xlogy(probabilities, probabilities).sum(-1)
+
+
+def between_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
+    """Sum over pairs of classes of the mean SSIM loss, grid image by grid image (ℓ1, table 2).
+
+    Args:
+        manifolds: Shape (K, B, B, h, w).
+        settings: SSIM window.
+
+    Returns:
+        ℓ1, between 0 and K(K-1)/2.
+    """
+    images = manifolds.flatten(1, 2)  # (K, B*B, h, w)
+    local = _moments(images, settings)
+    losses = []
+    for i in range(len(images) - 1):
+        one, others = (m[i] for m in local), (m[i + 1 :] for m in local)
+        ssim = _ssim(images[i], images[i + 1 :], *one, *others, settings)
+        losses.append(_loss(ssim).mean(-1).sum())
+    return sum(torch.stack(losses).tolist()) if losses else 0.0
+
+
+def within_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
+    """Sum over classes of the mean SSIM loss of random pairs of distinct images (ℓ2, table 2).
+
+    The pairs are drawn once from a fixed seed: the same for every class and every trial, so that
+    they add no noise to a comparison.
+
+    Args:
+        manifolds: Shape (K, B, B, h, w).
+        settings: SSIM window and number of pairs a class.
+
+    Returns:
+        ℓ2, between 0 and K.
+    """
+    images = manifolds.flatten(1, 2)
+    first, second = (i.to(images.device) for i in random_pairs(images.shape[1], settings.pairs))
+    local = _moments(images, settings)
+    losses = []
+    for k in range(len(images)):
+        of_class = [m[k] for m in local]
+        ssim = _ssim(
+            images[k, first],
+            images[k, second],
+            *(m[first] for m in of_class),
+            *(m[second] for m in of_class),
+            settings,
+        )
+        losses.append(_loss(ssim).mean())
+    return sum(torch.stack(losses).tolist())
+
+
+@cache
+def random_pairs(count: int, pairs: int) -> tuple[Tensor, Tensor]:
+    """Draw distinct unordered pairs of distinct indices below `count`; all of them if fewer exist.
+
+    Returns:
+        First and second indices, each (min(pairs, count (count - 1) / 2),), int64.
+    """
+    first, second = np.triu_indices(count, k=1)
+    few = np.random.default_rng(0).permutation(len(first))[:pairs]
+    return torch.as_tensor(first[few]), torch.as_tensor(second[few])
+
+
+def ssim(x: Tensor, y: Tensor, settings: ObjectiveSettings) -> Tensor:
+    """Compute the structural similarity of image pairs (Wang et al. 2004), data range 1.
+
+    Gaussian window, averaged over the places where it fits into the image, as scikit-image does.
+
+    Args:
+        x: Images, shape (..., h, w).
+        y: Images, broadcastable to x.
+        settings: Window side and standard deviation, pixels.
+
+    Returns:
+        SSIM of each pair, shape (...), between -1 and 1.
+    """
+    return _ssim(x, y, *_moments(x, settings), *_moments(y, settings), settings)
+
+
+def _moments(images: Tensor, settings: ObjectiveSettings) -> tuple[Tensor, Tensor]:
+    # Each image's local mean and variance are needed in every pair it is in: computed once.
+    mean = _smooth(images, settings)
+    return mean, _smooth(images.square(), settings) - mean.square()
+
+
+def _ssim(x, y, mean_x, var_x, mean_y, var_y, settings: ObjectiveSettings) -> Tensor:
+    both = mean_x * mean_y
+    covariance = _smooth(x * y, settings) - both
+    above = (2 * both + C1) * (2 * covariance + C2)
+    below = (mean_x.square() + mean_y.square() + C1) * (var_x + var_y + C2)
+    return (above / below).mean((-2, -1))
+
+
+def _loss(ssim: Tensor) -> Tensor:
+    return ((1 - ssim) / 2).clamp(0, 1)
+
+
+def _smooth(images: Tensor, settings: ObjectiveSettings) -> Tensor:
+    rows, columns = (_window(side, settings).to(images) for side in images.shape[-2:])
+    return rows @ images @ columns.T
+
+
+@cache
+def _window(side: int, settings: ObjectiveSettings) -> Tensor:
+    # The Gaussian window as a banded matrix, (side - window + 1, side): at these sizes a matrix
+    # product is several times faster than a convolution of one channel.
+    at = torch.arange(settings.window, dtype=torch.float64) - settings.window // 2
+    weight = torch.exp(-at.square() / (2 * settings.sigma**2))
+    places = side - settings.window + 1
+    matrix = torch.zeros(places, side, dtype=torch.float64)
+    for place in range(places):
+        matrix[place, place : place + settings.window] = weight / weight.sum()
+    return matrix

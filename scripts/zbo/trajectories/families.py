@@ -1,0 +1,196 @@
+"""Families of trajectories, by name: functions that sample how β evolves over training.
+
+A family is a function `(samples, cycles, bounds, generator) -> (samples, cycles)`. Register one of
+your own under a name, or name it in the study file by import path (`my_module:my_family`).
+The paper uses linear cooldown and random segments (MNIST) and periodic (nanoparticles); parameter
+ranges are those of the authors' scripts, as shares of the bounds and of the cycles, each parameter
+drawn by itself where the scripts sweep all four of the cooldown together.
+
+Where β_d is searched as well, a family is called once more with β_d's bounds: it always samples one
+of the two, and need not know which.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from zbo.base import channels
+from zbo.base.channels import Bounds, Range
+from zbo.base.errors import InputError
+from zbo.base.own import by_path
+
+Family = Callable[[int, int, Range, np.random.Generator], np.ndarray]
+
+FAMILIES: dict[str, Family] = {}
+
+
+def register(family: Family) -> Family:
+    """Register a family under its function's name."""
+    FAMILIES[family.__name__] = family
+    return family
+
+
+def sample(
+    names: list[str], per_family: int, cycles: int, bounds: Bounds, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sample trajectories from several families (Biswas et al. 2023, table 1, step 1).
+
+    Those of β_d come from the same families, dealt out at random: any family of β_c meets any of
+    β_d. With `constant` among them, what a search of β_c alone can find is sampled, too.
+
+    Args:
+        names: Families, registered names or import paths.
+        per_family: Trajectories a family.
+        cycles: N, values a trajectory.
+        bounds: Smallest and largest β, dimensionless; of β_c and of β_d where both are searched.
+        seed: Of the study; each family draws from its own stream.
+
+    Returns:
+        β, shape (s, N) or (s, 2, N), s = len(names) * per_family, float32; and the index into
+        `names` of the family of each β_c, shape (s,), int64.
+
+    Raises:
+        InputError: If a family is unknown, or gives another shape or values that are not finite.
+    """
+    samples = [
+        np.concatenate(
+            [_draw(name, per_family, cycles, of, [seed, i, k]) for i, name in enumerate(names)]
+        )
+        for k, of in enumerate(channels.each(bounds))
+    ]
+    dealing = np.random.default_rng([seed, len(names)])  # a stream that is no family's
+    samples[1:] = [dealing.permutation(beta_d) for beta_d in samples[1:]]
+    return channels.join(samples), np.repeat(np.arange(len(names)), per_family)
+
+
+def named(name: str) -> Family:
+    """Find a family by its registered name or import path.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if name in FAMILIES:
+        return FAMILIES[name]
+    if ":" not in name:
+        known = ", ".join(FAMILIES)
+        raise InputError(
+            f"trajectories.families: there is no family '{name}'; choose from {known}, "
+            "or give module:function"
+        )
+    return by_path(name, "trajectories.families")
+
+
+def _draw(name: str, samples: int, cycles: int, bounds: Range, seed: list[int]) -> np.ndarray:
+    """Draw one channel's trajectories, shape (samples, N), from one family."""
+    drawn = named(name)(samples, cycles, bounds, np.random.default_rng(seed))
+    beta = np.asarray(drawn, dtype=np.float32)
+    if beta.shape != (samples, cycles) or not np.isfinite(beta).all():
+        raise InputError(
+            f"trajectories.families: '{name}' gave shape {beta.shape}, "
+            f"{np.isfinite(beta).mean():.0%} of it finite; expected {(samples, cycles)}, all"
+        )
+    return beta
+
+
+def rescale(beta: np.ndarray, bounds: Range) -> np.ndarray:
+    """Scale each trajectory so that its smallest and largest values are the bounds."""
+    low, high = beta.min(1, keepdims=True), beta.max(1, keepdims=True)
+    return bounds[0] + (beta - low) / (high - low) * (bounds[1] - bounds[0])
+
+
+def transfer(beta: np.ndarray, of: Bounds, cycles: int, bounds: Bounds) -> np.ndarray:
+    """Stretch trajectories of one problem to the cycles and bounds of another (figure B2).
+
+    Args:
+        beta: KL scale factors, shape (s, n) or (s, 2, n), dimensionless.
+        of: Bounds they were searched in.
+        cycles: N of the other problem.
+        bounds: Its bounds; what lies a share of the range above `of[0]` comes to lie that share
+            of the other range above `bounds[0]`.
+
+    Returns:
+        Shape (s, N), or (s, 2, N) where both problems search β_d; the first and last cycles
+        correspond, those between are interpolated.
+    """
+    parts = []
+    at = np.linspace(0, beta.shape[-1] - 1, cycles)
+    ranges = zip(channels.split(beta), channels.each(of), channels.each(bounds), strict=False)
+    for values, old, new in ranges:
+        resampled = np.stack([np.interp(at, np.arange(values.shape[1]), one) for one in values])
+        share = (resampled - old[0]) / (old[1] - old[0])
+        parts.append(new[0] + share * (new[1] - new[0]))
+    return channels.join(parts)
+
+
+@register
+def linear_cooldown(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
+    """Hold a high β, cool it linearly to a low one, stay there (figure 5(a)).
+
+    Start in 60..100 %, stop in 2..10 % of the upper bound (not below the lower), held for up to a
+    sixth of the training, cooled over up to two thirds of it.
+    """
+    low, high = bounds
+    start = rng.uniform(0.6, 1.0, (samples, 1)) * high
+    stop = np.maximum(rng.uniform(0.02, 0.1, (samples, 1)) * high, low)
+    hold = rng.uniform(1 / 120, 20 / 120, (samples, 1)) * cycles
+    cooling = rng.uniform(1 / 120, 80 / 120, (samples, 1)) * cycles
+    progress = np.clip((np.arange(cycles) - hold) / cooling, 0, 1)
+    return np.maximum(start + progress * (stop - start), low)
+
+
+@register
+def segments(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
+    """Join random values by straight lines over two random knots, with noise (figure 5(a)).
+
+    Values uniform in the bounds, knots uniform over the training, noise with a standard deviation
+    of 2 % of the bounds' range, clipped to them.
+    """
+    low, high = bounds
+    knots = np.sort(rng.uniform(0, 1, (samples, 2)), axis=1)
+    at = np.column_stack([np.zeros(samples), knots, np.ones(samples)])
+    values = rng.uniform(low, high, (samples, 4))
+    when = np.linspace(0, 1, cycles)
+    beta = np.stack([np.interp(when, *line) for line in zip(at, values, strict=True)])
+    return np.clip(beta + rng.normal(0, 0.02 * (high - low), beta.shape), low, high)
+
+
+@register
+def periodic(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
+    """Oscillate: A exp(αx) cos(ωx) + Bx on x in 0..2, each rescaled to the bounds (figure 8(a)).
+
+    A lognormal(1, 1), α in -2..2, ω in 8..14, B in -1..1.
+    """
+    x = np.linspace(0, 2, cycles)
+    amplitude = rng.lognormal(1, 1, (samples, 1))
+    growth = rng.uniform(-2, 2, (samples, 1))
+    frequency = rng.uniform(8, 14, (samples, 1))
+    drift = rng.uniform(-1, 1, (samples, 1))
+    beta = amplitude * np.exp(growth * x) * np.cos(frequency * x) + drift * x
+    return rescale(beta, bounds)
+
+
+@register
+def constant(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
+    """Keep one β throughout, uniform in the bounds: what a search over trajectories has to beat."""
+    return np.repeat(rng.uniform(*bounds, (samples, 1)), cycles, axis=1)
+
+
+def constants(bounds: Bounds, cycles: int, count: int) -> np.ndarray:
+    """Lay out constant trajectories evenly in the logarithm of β_c, one in its middle.
+
+    Where β_d is searched, it stays in the geometric middle of its bounds (`channels.constant`).
+
+    Args:
+        bounds: Smallest and largest β.
+        cycles: N.
+        count: How many.
+
+    Returns:
+        Shape (count, N) or (count, 2, N), float32.
+    """
+    beta_c, *rest = channels.each(bounds)
+    ends = beta_c if count > 1 else [channels.constant(beta_c)] * 2
+    values = [np.geomspace(*ends, count), *(np.full(count, channels.constant(r)) for r in rest)]
+    return channels.join(
+        [np.repeat(of[:, None], cycles, axis=1).astype(np.float32) for of in values]
+    )

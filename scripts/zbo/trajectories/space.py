@@ -1,0 +1,94 @@
+"""The search space: latent points laid out, those with infeasible trajectories dropped (Biswas et
+al. 2023, table 1, step 4).
+"""
+
+import logging
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from zbo.base import channels
+from zbo.base.channels import Range
+from zbo.base.errors import InputError
+from zbo.base.own import by_path
+from zbo.trajectories.vae import TrajectoryVAE
+
+log = logging.getLogger(__name__)
+
+Constraint = Callable[[np.ndarray, Range, float], np.ndarray]
+
+
+def search_space(
+    model: TrajectoryVAE, encoded: np.ndarray, grid: int, constraint: str, tolerance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Lay points over the encoded trajectories' bounding box and drop the infeasible (step 4).
+
+    In one or two dimensions a regular grid; in more, as many Sobol points as a plane's grid has.
+    Where β_d is searched as well, the constraint is asked about β_c and about β_d, each with its
+    own bounds; a point is feasible where it holds for both.
+
+    Args:
+        model: The trained VAE.
+        encoded: Latent means of the training trajectories, shape (s, d).
+        grid: Points a dimension.
+        constraint: "bounds", "positive", or a person's own as module:function.
+        tolerance: Overshoot allowed by "bounds", as a share of their range.
+
+    Returns:
+        Points (m, d), their trajectories (m, N) or (m, 2, N), and which are feasible (m,), bool.
+
+    Raises:
+        InputError: If no point is feasible.
+    """
+    low, high = encoded.min(0), encoded.max(0)
+    dimensions = encoded.shape[1]
+    if dimensions <= 2:
+        axes = [np.linspace(a, b, grid) for a, b in zip(low, high, strict=True)]
+        z = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, dimensions)
+    else:
+        sobol = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0)
+        z = low + sobol.draw(grid**2).numpy() * (high - low)
+    z = z.astype(np.float32)
+    beta = model.decode(z)
+    check = CONSTRAINTS.get(constraint) or by_path(constraint, "space.constraint")
+    feasible = np.ones(len(z), dtype=bool)
+    for values, bounds in zip(channels.split(beta), channels.each(model.bounds), strict=True):
+        holds = np.asarray(check(values, bounds, tolerance))
+        if holds.shape != (len(z),) or holds.dtype != bool:
+            raise InputError(
+                f"space.constraint: '{constraint}' gave {holds.dtype} of shape {holds.shape}; "
+                f"expected one bool a trajectory, shape {(len(z),)}"
+            )
+        feasible &= holds
+    if not feasible.any():
+        raise InputError(
+            f"space.constraint: '{constraint}' holds for none of the {len(z)} latent points; "
+            "loosen it, raise space.tolerance or train longer (trajectory_vae.cycles)"
+        )
+    log.info("%d of %d latent points are feasible", feasible.sum(), len(z))
+    return z, beta, feasible
+
+
+def within_bounds(beta: np.ndarray, bounds: Range, tolerance: float) -> np.ndarray:
+    """Tell which trajectories stay in the bounds, widened by a share of their range, and above 0.
+
+    Args:
+        beta: Trajectories, shape (m, N).
+        bounds: Smallest and largest β.
+        tolerance: Share of the range.
+
+    Returns:
+        Bool, shape (m,).
+    """
+    slack = tolerance * (bounds[1] - bounds[0])
+    low, high = beta.min(1), beta.max(1)
+    return (low > 0) & (low >= bounds[0] - slack) & (high <= bounds[1] + slack)
+
+
+def positive(beta: np.ndarray, bounds: Range, tolerance: float) -> np.ndarray:
+    """Tell which trajectories stay above 0 (table 1, step 4); bool, shape (m,)."""
+    return beta.min(1) > 0
+
+
+CONSTRAINTS: dict[str, Constraint] = {"bounds": within_bounds, "positive": positive}

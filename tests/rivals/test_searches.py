@@ -1,0 +1,165 @@
+"""zBO and its rivals: what each costs, where it looks, what failures and chance do to it."""
+
+import numpy as np
+import pytest
+
+from zbo.base.errors import InputError
+from zbo.rivals import searches
+from zbo.rivals.arena import Arena
+from zbo.rivals.searches import SEARCHES
+from zbo.trajectories import families
+
+CYCLES, BOUNDS = 12, (0.1, 10.0)
+SAMPLED = ("linear_cooldown", "segments", "periodic", "constant")
+
+
+class Valley(Arena):
+    """An objective that is highest at β = 1 throughout."""
+
+    def __init__(self, seed=0, fails=lambda count: False):
+        rng = np.random.default_rng(seed)
+        z = rng.uniform(-1, 1, (200, 2))
+        line = np.linspace(-1, 1, CYCLES)
+        log_beta = 2 * z[:, :1] + z[:, 1:] * line * 0.3
+        beta = np.exp(np.clip(log_beta, *np.log(BOUNDS)))
+        super().__init__(z, beta, BOUNDS, SAMPLED, rng)
+        self.tried, self.fails = [], fails
+
+    def _train(self, beta):
+        self.tried.append(beta)
+        return np.nan if self.fails(len(self.tried)) else self.truth(beta)
+
+    @staticmethod
+    def truth(beta):
+        return -float(np.square(np.log(beta)).mean())
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_spends_its_budget_within_the_bounds(name):
+    arena = Valley()
+    recommended = list(SEARCHES[name](arena, 13))
+    assert arena.spent == 13
+    for beta in (*arena.tried, *recommended):
+        assert beta.shape == (CYCLES,)
+        assert beta.min() >= BOUNDS[0] * 0.999 and beta.max() <= BOUNDS[1] * 1.001
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHES if name != "constants"])
+def test_a_search_is_its_seed_s(name):
+    first, again, other = (
+        [beta.tolist() for beta in SEARCHES[name](Valley(seed), 12)] for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first != other
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_search_survives_failed_trainings(name):
+    arena = Valley(fails=lambda count: count % 3 == 1)
+    *_, last = SEARCHES[name](arena, 15)
+    assert arena.spent == 15
+    assert np.isfinite(arena.truth(last))
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_small_budget_is_kept(name):
+    arena = Valley()
+    list(SEARCHES[name](arena, 4))
+    assert arena.spent == 4
+
+
+def test_a_batch_ends_with_the_budget():
+    arena = Valley()
+    list(searches.zbo(batch_size=4)(arena, 16))
+    assert arena.spent == 16
+
+
+@pytest.mark.parametrize("budget", [4, 5, 11])
+def test_points_of_several_trainings_do_not_overspend(budget):
+    arena = Valley()
+    list(searches.zbo(initial=5, replicates=2)(arena, budget))
+    assert arena.spent == budget // 2 * 2
+
+
+def test_a_budget_that_does_not_pay_two_points_is_named():
+    with pytest.raises(InputError, match=r"rivals.budget: 3 .* two points of 2 .* to 4 or more"):
+        list(searches.zbo(replicates=2)(Valley(), 3))
+
+
+def test_the_second_half_is_seeds_of_what_is_recommended():
+    arena = Valley()
+    recommended = {len(arena.tried): beta for beta in SEARCHES["zbo-seeds"](arena, 24)}
+    for count in range(12, 24):
+        np.testing.assert_array_equal(arena.tried[count], recommended[count])
+
+
+@pytest.mark.parametrize("name", ["zbo", "tpe", "bo-knots"])
+def test_a_search_that_learns_beats_one_that_does_not(name):
+    def found(search, seed):
+        arena = Valley(seed)
+        *_, last = search(arena, 40)
+        return arena.truth(last)
+
+    seeds = range(3)
+    learnt = np.mean([found(SEARCHES[name], seed) for seed in seeds])
+    knots_by_chance = searches.sampler(
+        lambda seed: searches.optuna.samplers.RandomSampler(seed=seed), searches.knots(5)
+    )
+    by_chance = np.mean([found(knots_by_chance, seed) for seed in seeds])
+    assert learnt > by_chance
+
+
+def test_constants_are_tried_alike_and_then_the_best_alone():
+    arena = Valley()
+    *_, last = searches.constants(count=3)(arena, 12)
+    levels = [beta[0] for beta in arena.tried]
+    assert levels[:6] == pytest.approx([0.1, 1, 10] * 2)
+    assert levels[6:] == pytest.approx([1] * 6)
+    assert last == pytest.approx(np.ones(CYCLES))
+
+
+def test_a_search_stops_where_its_settings_say():
+    arena = Valley()
+    list(searches.zbo(initial=10, stop_threshold=0.5)(arena, 100))
+    assert 10 <= arena.spent < 30
+    every = Valley()
+    every.z, every.beta = every.z[:15], every.beta[:15]
+    list(SEARCHES["zbo"](every, 40))
+    assert every.spent == 15
+
+
+def test_a_family_is_a_function_of_its_quantiles():
+    arena = Valley()
+    low, high = BOUNDS
+    constant = searches._member(arena, "constant", lambda i: 0.25)
+    assert constant == pytest.approx(np.full(CYCLES, low + 0.25 * (high - low)))
+    rising = searches._member(arena, "segments", [0.3, 0.6, 0, 1 / 3, 2 / 3, 1].__getitem__)
+    at = np.linspace(0, 1, CYCLES)
+    expected = np.interp(at, [0, 0.3, 0.6, 1], low + np.array([0, 1, 2, 3]) / 3 * (high - low))
+    assert rising == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_quantiles_reach_what_a_family_samples(name):
+    """The flat space has room for every parameter of every family."""
+    asked = set()
+    searches._member(Valley(), name, lambda i: asked.add(i) or 0.5)
+    assert asked == set(range(len(asked))) and len(asked) <= 6
+
+
+def test_a_family_that_draws_otherwise_is_named(monkeypatch):
+    def dice(samples, cycles, bounds, rng):
+        return rng.integers(1, 7, (samples, cycles))
+
+    monkeypatch.setitem(families.FAMILIES, "dice", dice)
+    with pytest.raises(InputError, match=r"a family draws with rng\.integers"):
+        searches._member(Valley(), "dice", lambda i: 0.5)
+
+
+def test_knots_are_joined_in_the_logarithm():
+    joined = searches.joined(np.log([1.0, 100.0, 1.0]), 5)
+    assert joined == pytest.approx([1, 10, 100, 10, 1])
+
+
+def test_every_searched_family_is_registered():
+    assert set(SAMPLED) <= set(families.FAMILIES)

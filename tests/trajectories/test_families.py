@@ -1,0 +1,180 @@
+"""Trajectory families: invariants that every registered family inherits, and each one's shape."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from zbo.base import channels
+from zbo.base.errors import InputError
+from zbo.trajectories import families
+
+BOUNDS = (0.5, 20.0)
+BOTH = (BOUNDS, (0.05, 0.8))  # of beta_c and of beta_d
+
+
+@pytest.fixture(params=list(families.FAMILIES))
+def family(request):
+    return families.FAMILIES[request.param]
+
+
+def draw(family, seed=0, samples=200, cycles=60):
+    return family(samples, cycles, BOUNDS, np.random.default_rng(seed))
+
+
+def test_shape_and_bounds(family):
+    beta = draw(family)
+    assert beta.shape == (200, 60)
+    assert beta.min() >= BOUNDS[0] - 1e-9
+    assert beta.max() <= BOUNDS[1] + 1e-9
+
+
+def test_seeded_and_varied(family):
+    np.testing.assert_array_equal(draw(family), draw(family))
+    assert len(np.unique(draw(family), axis=0)) == 200
+
+
+def test_scales_with_the_bounds(family):
+    """The same draw in bounds ten times larger is ten times larger: no unit is built in."""
+    tenfold = tuple(10 * bound for bound in BOUNDS)
+    np.testing.assert_allclose(
+        family(50, 40, tenfold, np.random.default_rng(3)),
+        10 * family(50, 40, BOUNDS, np.random.default_rng(3)),
+        rtol=1e-9,
+    )
+
+
+def test_linear_cooldown_only_falls_and_settles():
+    beta = draw(families.linear_cooldown)
+    assert (np.diff(beta, axis=1) <= 1e-9).all()
+    assert (beta[:, 0] >= 0.6 * BOUNDS[1] - 1e-9).all()
+    assert (beta[:, -1] <= 0.1 * BOUNDS[1] + 1e-9).all()
+    np.testing.assert_allclose(beta[:, -1], beta[:, -2])  # settled
+
+
+def test_periodic_oscillates_and_spans_the_bounds():
+    beta = draw(families.periodic)
+    np.testing.assert_allclose(beta.min(1), BOUNDS[0])
+    np.testing.assert_allclose(beta.max(1), BOUNDS[1])
+    turns = (np.diff(np.sign(np.diff(beta, axis=1)), axis=1) != 0).sum(1)
+    assert np.median(turns) >= 4  # 8..14 radians a unit over two units: 2.5 to 4.5 periods
+
+
+def test_constant_stays():
+    assert (np.ptp(draw(families.constant), axis=1) == 0).all()
+
+
+def test_segments_are_lines_but_for_noise():
+    beta = draw(families.segments)
+    noise = 0.02 * (BOUNDS[1] - BOUNDS[0])
+    bends = np.abs(np.diff(beta, n=2, axis=1)) > 6 * np.sqrt(6) * noise
+    assert bends.sum(1).max() <= 4  # two knots, each seen by at most two second differences
+
+
+def test_sample_labels_families_and_does_not_mix_their_streams():
+    both, family = families.sample(["constant", "segments"], 5, 30, BOUNDS, seed=1)
+    assert both.shape == (10, 30)
+    assert family.tolist() == [0] * 5 + [1] * 5
+    first, _ = families.sample(["constant"], 5, 30, BOUNDS, seed=1)
+    np.testing.assert_array_equal(first, both[:5])
+
+
+def test_a_family_of_ones_own_by_import_path(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import numpy as np\n"
+        "def ramp(samples, cycles, bounds, rng):\n"
+        "    return np.tile(np.linspace(*bounds, cycles), (samples, 1))\n"
+        "def short(samples, cycles, bounds, rng):\n"
+        "    return np.ones((samples, cycles - 1))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    beta, _ = families.sample(["mine:ramp"], 2, 3, (1, 3), seed=0)
+    assert beta.tolist() == [[1, 2, 3], [1, 2, 3]]
+    with pytest.raises(InputError, match=r"'mine:short' gave shape \(2, 2\)"):
+        families.sample(["mine:short"], 2, 3, (1, 3), seed=0)
+    with pytest.raises(InputError, match=r"'mine:none'.*give module:function"):
+        families.sample(["mine:none"], 2, 3, (1, 3), seed=0)
+    sys.modules.pop("mine")
+
+
+def test_an_unknown_family_lists_those_there_are():
+    with pytest.raises(InputError, match="no family 'spiral'; choose from linear_cooldown"):
+        families.sample(["spiral"], 2, 3, BOUNDS, seed=0)
+
+
+def test_a_transferred_trajectory_keeps_its_shape_in_other_cycles_and_bounds():
+    """From 1..5 in three cycles to 10..30 in five: shares 0, 1, 1/2 of the bounds, and between."""
+    beta = np.array([[1.0, 5.0, 3.0]])
+    moved = families.transfer(beta, (1, 5), 5, (10, 30))
+    np.testing.assert_allclose(moved, [[10, 20, 30, 25, 20]])
+    np.testing.assert_allclose(families.transfer(moved, (10, 30), 3, (1, 5)), beta)
+
+
+def test_beta_d_is_sampled_in_its_own_bounds_and_meets_every_family():
+    names = ["constant", "segments"]
+    beta, family = families.sample(names, 150, 20, BOTH, seed=1)
+    alone, same = families.sample(names, 150, 20, BOUNDS, seed=1)
+    assert beta.shape == (300, 2, 20)
+    np.testing.assert_array_equal(beta[:, 0], alone)  # beta_c as if it were searched by itself
+    np.testing.assert_array_equal(family, same)
+    assert 0.05 <= beta[:, 1].min() < 0.1 and 0.7 < beta[:, 1].max() <= 0.8 + 1e-6
+    constant = np.ptp(beta[:, 1], axis=1) == 0
+    assert constant.sum() == 150
+    for number in range(2):  # of beta_c, constant or not
+        assert 0.4 < constant[family == number].mean() < 0.6
+    assert abs(np.corrcoef(beta.mean(2).T)[0, 1]) < 0.15
+
+
+def test_a_family_of_ones_own_is_asked_for_each_channel_with_its_bounds(monkeypatch):
+    asked = []
+
+    def level(samples, cycles, bounds, rng):
+        asked.append(bounds)
+        return np.full((samples, cycles), bounds[0])
+
+    monkeypatch.setitem(families.FAMILIES, "level", level)
+    beta, _ = families.sample(["level"], 2, 3, BOTH, seed=0)
+    assert asked == list(BOTH)
+    np.testing.assert_allclose(beta, [[[0.5] * 3, [0.05] * 3]] * 2)
+
+
+def test_constants_keep_beta_d_in_the_geometric_middle():
+    alone = families.constants((1, 100), 2, 3)
+    np.testing.assert_allclose(alone, [[1, 1], [10, 10], [100, 100]], rtol=1e-6)
+    both = families.constants(((1, 100), (0.05, 0.8)), 2, 3)
+    np.testing.assert_array_equal(both[:, 0], alone)
+    np.testing.assert_allclose(both[:, 1], 0.2, rtol=1e-6)
+
+
+def test_a_single_constant_is_the_geometric_middle():
+    np.testing.assert_allclose(families.constants((1, 100), 2, 1), [[10, 10]], rtol=1e-6)
+
+
+def test_beta_d_is_transferred_where_both_problems_search_it():
+    beta = np.array([[[1.0, 5.0, 3.0], [0.0, 1.0, 0.5]]])
+    of, bounds = ((1, 5), (0, 1)), ((10, 30), (2, 4))
+    moved = families.transfer(beta, of, 5, bounds)
+    np.testing.assert_allclose(moved, [[[10, 20, 30, 25, 20], [2, 3, 4, 3.5, 3]]])
+    for one in (
+        families.transfer(beta, of, 5, bounds[0]),
+        families.transfer(beta[:, 0], of[0], 5, bounds),
+    ):
+        np.testing.assert_allclose(one, moved[:, 0])
+
+
+def test_a_training_follows_what_its_trajectory_holds():
+    both = np.array([[1, 2, 3], [4, 5, 6]], dtype=np.float32)
+    for found, expected in (
+        (channels.along(both, 0.7), both),
+        (channels.along(both[0], 0.7), [[1, 2, 3], [0.7] * 3]),
+        (channels.along(both[0], [0.05, 0.8]), [[1, 2, 3], [0.2] * 3]),
+    ):
+        np.testing.assert_allclose(found, expected)
+        assert found[0].dtype == found[1].dtype == np.float64
+
+
+@pytest.mark.parametrize("beta", [np.ones((4, 3)), np.arange(24.0).reshape(4, 2, 3)])
+def test_channels_are_split_and_joined(beta):
+    parts = channels.split(beta)
+    assert parts.shape == (beta.ndim - 1, 4, 3)
+    np.testing.assert_array_equal(channels.join(list(parts)), beta)
