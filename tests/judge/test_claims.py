@@ -228,6 +228,6 @@ def test_every_claim_gets_a_row_with_its_verdict_and_what_it_is_of(results):
 
 def test_the_objective_is_drawn_against_accuracy(results):
     out = [str(results / f"objective.{suffix}") for suffix in ("pdf", "png")]
-    figure = importlib.import_module("figure_objective")
+    figure = importlib.import_module("figures.objective")
     figure.main(["--scores", *files(results, "scores.csv"), "--output", *out])
     assert (results / "objective.png").read_bytes().startswith(b"\x89PNG")

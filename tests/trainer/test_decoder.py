@@ -281,7 +281,7 @@ def load_elsewhere(**environment):
     """Load the library in a process of its own: loaded or not, and what was logged."""
     code = (
         "import logging; logging.basicConfig(level='INFO');"
-        "from zbo import kernels; kernels.load(); print(kernels.load() is not None)"
+        "from zbo.trainer import kernels; kernels.load(); print(kernels.load() is not None)"
     )
     keep = {k: v for k, v in os.environ.items() if not k.startswith(("ZBO_", "XDG_", "CC"))}
     return subprocess.Popen(

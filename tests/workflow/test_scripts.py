@@ -293,7 +293,7 @@ def test_the_cpu_in_place_of_a_gpu_has_to_be_said_and_is_said_again(monkeypatch,
 
 def test_processes_side_by_side_take_a_gpu_each(tmp_path):
     program = (
-        "import sys; from zbo import command; "
+        "import sys; from zbo.base import command; "
         "print(command.first_free(['a', 'b'], sys.argv[1]), flush=True); sys.stdin.read()"
     )
 
