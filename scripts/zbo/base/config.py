@@ -3,6 +3,7 @@
 import copy
 import math
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import yaml
 from zbo.base import channels
 from zbo.base.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[3] / "config"
+ROOT = Path(__file__).resolve().parents[3] / "config"  # what comes with zBO
+OWN = Path("config")  # a person's own, in the working folder
 REDUCED = "-reduced"  # ending of the name of a study at its reduced scale
 
 # The paper's three problems: its figures and claims are about them.
@@ -22,15 +24,43 @@ PAPER_STUDIES = ("mnist", "nanoparticles-3", "nanoparticles-7")
 ABOUT_CLASSES = ("l1", "l1-l2", "information")  # objectives that need two or more
 
 
-def known(root: Path = ROOT) -> list[str]:
+def files(root: Path | None = None) -> dict[str, Path]:
+    """List the files of studies, by name: those of the working folder's config/ and zBO's own.
+
+    Of two with the same name the working folder's is taken; `covered` lists them.
+
+    Args:
+        root: A config folder to look in alone.
+    """
+    found = {}
+    for folder in [root] if root else [ROOT, OWN]:
+        found |= {path.stem: path for path in sorted((folder / "studies").glob("*.yaml"))}
+    return found
+
+
+def covered() -> list[str]:
+    """List zBO's own studies in whose place the working folder has another one."""
+    own = files(OWN)
+    return [
+        name
+        for name, path in files(ROOT).items()
+        if name in own and own[name].read_bytes() != path.read_bytes()
+    ]
+
+
+def known(root: Path | None = None) -> list[str]:
     """List the studies there are, also at the reduced scale where a file has one."""
-    paths = sorted((root / "studies").glob("*.yaml"))
+    there = files(root)
     # A line that begins with the key: cheaper than reading YAML, which `load` does.
-    scaled = [p for p in paths if re.search(r"^reduced\s*:", p.read_text(errors="replace"), re.M)]
-    return sorted([p.stem for p in paths] + [p.stem + REDUCED for p in scaled])
+    scaled = [
+        name
+        for name, path in there.items()
+        if re.search(r"^reduced\s*:", path.read_text(errors="replace"), re.M)
+    ]
+    return sorted([*there, *(name + REDUCED for name in scaled)])
 
 
-def studies(config: dict[str, Any], root: Path = ROOT) -> list[str]:
+def studies(config: dict[str, Any], root: Path | None = None) -> list[str]:
     """List the studies to run (`studies` and `scale` of config.yaml; one name or several).
 
     Raises:
@@ -47,7 +77,7 @@ def studies(config: dict[str, Any], root: Path = ROOT) -> list[str]:
     return list(dict.fromkeys(at_scale(name, config.get("scale", "paper"), root) for name in names))
 
 
-def at_scale(name: str, scale: str, root: Path = ROOT) -> str:
+def at_scale(name: str, scale: str, root: Path | None = None) -> str:
     """Name a study at a scale: "reduced" takes the reduced one where its file has one.
 
     Raises:
@@ -58,14 +88,14 @@ def at_scale(name: str, scale: str, root: Path = ROOT) -> str:
     return name + REDUCED if scale == "reduced" and name + REDUCED in known(root) else name
 
 
-def load(name: str, changes: str = "", root: Path = ROOT) -> dict[str, Any]:
+def load(name: str, changes: str = "", root: Path | None = None) -> dict[str, Any]:
     """Read one study: its file, changed, filled with defaults, and checked.
 
     Args:
-        name: The study, a file in config/studies/; with "-reduced" behind it, the keys of the
-            file's section `reduced` take the place of the others.
+        name: The study, a file in config/studies/ of the working folder or of zBO; with "-reduced"
+            behind it, the keys of the file's section `reduced` take the place of the others.
         changes: Values changed for this run, "search.iterations=40 seed=1".
-        root: The config folder.
+        root: A config folder to look in alone.
 
     Returns:
         Every key of config/schema.yaml, nested as there.
@@ -73,12 +103,15 @@ def load(name: str, changes: str = "", root: Path = ROOT) -> dict[str, Any]:
     Raises:
         InputError: If the file is missing or a key is unknown, ill-typed or inconsistent.
     """
-    path = root / "studies" / f"{name}.yaml"
-    reduced = not path.exists() and name.endswith(REDUCED)
-    if reduced:
-        path = root / "studies" / f"{name.removesuffix(REDUCED)}.yaml"
-    if not path.exists():
-        raise InputError(f"{path}: there is no such study")
+    there = files(root)
+    reduced = name not in there and name.endswith(REDUCED)
+    stem = name.removesuffix(REDUCED) if reduced else name
+    if stem not in there:
+        places = " or ".join(
+            str(folder / "studies") for folder in ([root] if root else [OWN, ROOT])
+        )
+        raise InputError(f"{stem}.yaml: there is no such study in {places}")
+    path = there[stem]
     try:
         text = path.read_text()
     except UnicodeDecodeError as error:
@@ -95,7 +128,7 @@ def load(name: str, changes: str = "", root: Path = ROOT) -> dict[str, Any]:
     for change in re.split(r"\s+(?=[\w.-]+=)", changes.strip()):
         if change:
             _change(settings, change)
-    return check(settings, source=f"{path}{' (reduced)' * reduced}", root=root)
+    return check(settings, source=f"{path}{' (reduced)' * reduced}", root=root or ROOT)
 
 
 def check(settings: dict[str, Any], source: str, root: Path = ROOT) -> dict[str, Any]:
@@ -151,7 +184,7 @@ def check(settings: dict[str, Any], source: str, root: Path = ROOT) -> dict[str,
     return settings
 
 
-def pick(settings: dict[str, Any], keys: list[str]) -> dict[str, Any]:
+def pick(settings: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
     """Pick sections ("model") and single values ("search.replicates") out of a study's settings.
 
     What a stage is given is all it depends on: a change elsewhere does not run it again.
