@@ -66,7 +66,7 @@ for named in studies.covered():
 
 
 def settings_for(*keys):
-    """Give a rule the settings it depends on: a change of any other does not run it again.
+    """Give a rule the settings that it depends on; a change of any other does not run it again.
 
     They come as JSON, sorted, so that equal means equal. A person's own function comes with the
     digest of its file, so that editing it counts as a change.
