@@ -52,17 +52,17 @@ STAGES = {
     "design": ["seed", "search.initial", "search.design"],
     "constants": ["trajectories.bounds", "trajectories.cycles", "compare.constants"],
     "transfer": ["trajectories.bounds", "trajectories.cycles"],
-    "evaluate": [
+    "train_trial": [
         "seed",
         "trajectories.beta_d",
         "model",
         "training",
-        "objective",
         "search.replicates",
         "search.seeds",
     ],
     "bo_iteration": [
         "seed",
+        "objective",
         "search.batch_size",
         "search.surrogate",
         "search.acquisition",
@@ -74,11 +74,10 @@ STAGES = {
         "trajectories.beta_d",
         "model",
         "training",
-        "objective",
-        "compare.unit_pixels",
     ],
+    "best_constant": ["objective"],
     "optimum": ["search.stop_threshold", "search.stop_patience"],
-    "scores": ["model.classes"],
+    "scores": ["objective", "model.classes"],
     "objectives": ["seed"],
     "searches": ["seed", "rivals.budget", "rivals.replays"],
     "rival": [
@@ -129,6 +128,9 @@ STAGES = {
         "ground.block",
     ],
 }
+
+
+STAGES["stated_model"] = [*STAGES["model"], "compare.unit_pixels"]
 
 
 class Studies(dict):
@@ -356,6 +358,12 @@ def trajectory_of_model(wildcards):
     if wildcards.model not in places:
         return []
     return f"results/{wildcards.study}/{places[wildcards.model]}"
+
+
+def settings_of_model(wildcards):
+    """Settings of a compared model; those whose name states a constant scale it by the pixels."""
+    scaled = wildcards.model == "vae" or wildcards.model.startswith("beta-")
+    return settings_for("stated_model" if scaled else "model")(wildcards)
 
 
 def optimum_to_transfer(wildcards):

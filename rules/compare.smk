@@ -21,7 +21,7 @@ rule constants:
 
 
 rule best_constant:
-    """Take the constant trajectory with the highest objective."""
+    """Score the constant trajectories and take the one with the highest objective."""
     input:
         constants="results/{study}/constants.h5",
         trials=trials_of_constants,
@@ -31,10 +31,13 @@ rule best_constant:
         "logs/{study}/best_constant.log",
     benchmark:
         "benchmarks/{study}/best_constant.tsv"
+    params:
+        settings=settings_for("best_constant"),
     shell:
         """
         python scripts/choose_best_constant.py \
-            --settings '{{}}' \
+            --settings {params.settings:q} \
+            --threads {threads} \
             --constants {input.constants:q} \
             --trials {input.trials:q} \
             --output {output:q} >{log:q} 2>&1
@@ -78,7 +81,7 @@ rule model:
     resources:
         gpu=1,
     params:
-        settings=settings_for("model"),
+        settings=settings_of_model,
     shell:
         """
         python scripts/train_model.py \
@@ -111,6 +114,7 @@ rule scores:
         """
         python {input.script:q} \
             --settings {params.settings:q} \
+            --threads {threads} \
             --images {input.images:q} \
             --models {input.models:q} \
             --output {output:q} >{log:q} 2>&1

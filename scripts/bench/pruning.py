@@ -143,9 +143,9 @@ def compare(
     rows = []
     for threshold, one in zip(thresholds, trainings, strict=True):
         scoring, history = objective.ObjectiveSettings(**study["objective"]), one.history()
-        encoding = jrvae.encode(one.model, images)
-        learned = evaluation.learned(one.model, encoding, history, scoring.grid)
-        assigned = encoding.probabilities.argmax(1)
+        kept = evaluation.keep(one.model, images, history)
+        learned = evaluation.learned(kept, settings, scoring.grid)
+        assigned = learned.probabilities.argmax(1)
         rows.append(
             {
                 "threshold": threshold,

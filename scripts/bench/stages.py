@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> None:
     if torch.cuda.is_available():
         rows.append(("the same on the GPU", scoring("cuda"), "s", "at most 0.02", ""))
     limits = {"cold": "at most 3", "warm": "at most 0.3"}
-    for script in ("evaluate", "bo_iteration"):
+    for script in ("train_trial", "bo_iteration"):
         for kind, seconds in start_up(script).items():
             rows.append((f"start-up, {script}, {kind}", seconds, "s", limits[kind], ""))
     for name, exponent in growth().items():

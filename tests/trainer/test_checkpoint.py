@@ -167,7 +167,7 @@ def test_a_sigterm_saves_every_training_under_way(tmp_path, threads):
 
 def script(folder, settings, output):
     return [
-        *(sys.executable, ROOT / "scripts/evaluate.py", "--settings", json.dumps(settings)),
+        *(sys.executable, ROOT / "scripts/train_trial.py", "--settings", json.dumps(settings)),
         *("--images", folder / "images.h5", "--candidates", folder / "candidates.h5"),
         *("--index", "0", "--trial", "a", "--output", folder / output),
     ]
@@ -217,7 +217,7 @@ def test_snakemake_leaves_the_state_of_a_job_that_failed(snakemake, checkout):
     change += "trajectory_vae.cycles=60 trajectory_vae.learning_rate=0.01"
     target = "results/test/trials/design-0.h5"
     snakemake("results/test/design.h5", "results/test/images.h5", change=change)
-    log = checkout / "logs/test/evaluate/design-0.log"
+    log = checkout / "logs/test/train_trial/design-0.log"
     with open(checkout / "run.log", "w") as said:
         running = subprocess.Popen(
             snakemake_command(target, change=change),
@@ -239,7 +239,7 @@ def job_of(folder):
     for process in Path("/proc").glob("[0-9]*"):
         try:
             words = (process / "cmdline").read_bytes().split(b"\0")
-            if b"scripts/evaluate.py" in words and Path(os.readlink(process / "cwd")) == folder:
+            if b"scripts/train_trial.py" in words and Path(os.readlink(process / "cwd")) == folder:
                 return int(process.name)
         except OSError:
             continue
