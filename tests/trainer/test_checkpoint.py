@@ -26,7 +26,9 @@ EIGHTS = TrainingSettings(batch_size=8)
 
 
 def a_training(path=None, classes=3, settings=EIGHTS, images=IMAGES, beta=BETA, seed=4, **more):
-    model = jrvae.build(jrvae.ModelSettings((6, 5), classes, hidden_dim=(32, 32)), seed=3)
+    model = jrvae.build(
+        jrvae.ModelSettings(image_shape=(6, 5), classes=classes, hidden_dim=(32, 32)), seed=3
+    )
     kept = None if path is None else Checkpoint(path)
     return Training(
         model, images, beta, np.full(len(beta), 0.5), settings, seed, checkpoint=kept, **more
@@ -43,7 +45,10 @@ def results(trained):
 @pytest.mark.parametrize("steps", [1, 3, 8, 11])  # in a cycle, between two, before the last step
 @pytest.mark.parametrize("classes, threshold", [(3, 0.0), (3, 0.3), (0, 0.0)])
 def test_stopped_and_continued_is_as_undisturbed(tmp_path, steps, classes, threshold):
-    chosen = {"classes": classes, "settings": TrainingSettings(1e-2, 8, threshold)}
+    chosen = {
+        "classes": classes,
+        "settings": TrainingSettings(learning_rate=1e-2, batch_size=8, prune_threshold=threshold),
+    }
     stopped = a_training(tmp_path / "state", **chosen)
     for _ in range(steps):
         stopped.step()

@@ -26,7 +26,7 @@ SCRIPTS = Path(decoder.__file__).parents[2]
 def problem(n=5, shape=(9, 13), classes=3, hidden=(64, 32), pruned=False, sigma=None, gain=2.0):
     """Arguments of decode_and_differentiate; 117 pixels: a whole tile and an odd rest."""
     generator = torch.Generator().manual_seed(0)
-    settings = jrvae.ModelSettings(shape, classes, hidden_dim=hidden)
+    settings = jrvae.ModelSettings(image_shape=shape, classes=classes, hidden_dim=hidden)
     net = jrvae.build(settings, 1).decoder
     linears = [net.coord_latent.fc_coord, *net.fc_layers[::2], net.out]
     params = [gain * p.detach() for layer in linears for p in (layer.weight, layer.bias)]
@@ -185,7 +185,9 @@ def test_slices_do_not_show(monkeypatch):
 @pytest.fixture
 def batch():
     """A model whose classes differ, images, latents and probabilities from 0.9 to 1e-6."""
-    model = jrvae.build(jrvae.ModelSettings((6, 5), 6, hidden_dim=(32, 32)), 0).double()
+    model = jrvae.build(
+        jrvae.ModelSettings(image_shape=(6, 5), classes=6, hidden_dim=(32, 32)), 0
+    ).double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for p in model.parameters():
@@ -344,7 +346,9 @@ def test_training_agrees_between_compiled_and_torch(monkeypatch):
     losses = []
     for library in (LIBRARY, None):
         monkeypatch.setattr(kernels, "load", lambda library=library: library)
-        model = jrvae.build(jrvae.ModelSettings((6, 5), 3, hidden_dim=(32, 64)), 0)
+        model = jrvae.build(
+            jrvae.ModelSettings(image_shape=(6, 5), classes=3, hidden_dim=(32, 64)), 0
+        )
         settings = TrainingSettings(batch_size=8, prune_threshold=0.3)
         history = training.train(model, images, np.ones(4), np.ones(4), settings, 0)
         losses.append(history.loss)

@@ -277,7 +277,7 @@ def test_the_numbers_do_not_depend_on_the_threads():
     images, found = some_images(90, (28, 28)), []
     for threads in (1, 3):
         torch.set_num_threads(threads)
-        model = jrvae.build(ModelSettings((28, 28), 2, hidden_dim=(32, 32)), 0)
+        model = jrvae.build(ModelSettings(image_shape=(28, 28), classes=2, hidden_dim=(32, 32)), 0)
         loss = train(model, cycles=1, images=images, settings=TrainingSettings(batch_size=60)).loss
         found.append([loss, *jrvae.weights(model).values()])
     for a, b in zip(*found, strict=True):

@@ -10,40 +10,21 @@ point, without Snakemake:
     z[optimizer.best_estimated]
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from zbo.base.errors import InputError
+from zbo.base.settings import OptimizerSettings as Settings
 from zbo.search.stopping import negligible
-from zbo.search.surrogate import Proposal, SurrogateSettings, propose
-
-
-@dataclass(frozen=True)
-class Settings(SurrogateSettings):
-    """Section `search` of a study: budget and stopping, beside how to fit and propose.
-
-    Attributes:
-        initial: Trials of the starting design.
-        iterations: Proposals at most.
-        design: "sobol" (space filling) or "random".
-        stop_threshold: Largest expected improvement, as a share of the objective's standard
-            deviation over all trials, that counts as negligible.
-        stop_patience: Negligible proposals in a row before stopping.
-    """
-
-    initial: int = 20
-    iterations: int = 120
-    design: str = "sobol"
-    stop_threshold: float = 0.01
-    stop_patience: int = 2
+from zbo.search.surrogate import Proposal, propose
 
 
 def settings_of(study: dict[str, Any], **changes: Any) -> Settings:
     """Take what concerns the optimizer out of section `search` of a study's settings."""
-    known = {item.name for item in fields(Settings)}
+    known = Settings.model_fields
     chosen = {name: value for name, value in study["search"].items() if name in known}
     return Settings(**chosen | changes)
 

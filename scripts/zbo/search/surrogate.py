@@ -25,16 +25,7 @@ from gpytorch.priors import GammaPrior, LogNormalPrior
 from torch import Tensor
 
 from zbo.base.errors import InputError
-
-
-@dataclass(frozen=True)
-class SurrogateSettings:
-    """The part of section `search` that fits and proposes."""
-
-    surrogate: str = "default"
-    acquisition: str = "logei"
-    ucb_beta: float = 4.0
-    batch_size: int = 1
+from zbo.base.settings import SurrogateSettings
 
 
 @dataclass(frozen=True)

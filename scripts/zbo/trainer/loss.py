@@ -14,31 +14,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zbo.base.settings import TrainingSettings as TrainingSection
 from zbo.trainer import decoder, perceptron
 from zbo.trainer.network import Network, Transform
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Section `training` of a study.
+class TrainingSettings(TrainingSection):
+    """Section `training` of a study, and what only a comparison with pyroVED sets."""
 
-    Args:
-        learning_rate: Adam's.
-        batch_size: Images a step.
-        prune_threshold: The decoder skips classes whose probability is at or below this; 0 runs
-            it for every class, as the paper does. See `decoder.reconstruct`.
-        tf32: Let a GPU round the factors of matrix products to TF32.
-        deterministic: Let a GPU use only algorithms that repeat bit for bit.
-        sampled_kl: Estimate the continuous KL term from the one sample drawn, as pyroVED does,
-            instead of its closed form: the same in expectation, with more noise.
-    """
-
-    learning_rate: float = 1e-3
-    batch_size: int = 100
-    prune_threshold: float = 0.0
-    tf32: bool = False
-    deterministic: bool = True
     sampled_kl: bool = False
+    """Estimate the continuous KL term from the one sample drawn, as pyroVED does, instead of its
+    closed form: the same in expectation, with more noise."""
 
 
 @dataclass(frozen=True)

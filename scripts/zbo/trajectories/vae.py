@@ -9,8 +9,6 @@ Where β_d is searched as well, a trajectory is 2 N values, those of β_d scaled
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,30 +18,13 @@ from torch.nn.functional import softplus
 from zbo.base import channels
 from zbo.base.channels import Bounds
 from zbo.base.errors import InputError
+from zbo.base.settings import TrajectoryVAESettings
 from zbo.trainer import perceptron
 from zbo.trainer.adam import Adam
 
 log = logging.getLogger(__name__)
 
 NETS = "encoder", "decoder"
-
-
-@dataclass(frozen=True)
-class TrajectoryVAESettings:
-    """Section `trajectory_vae` of a study."""
-
-    latent_dim: int = 2
-    hidden_dim: tuple[int, ...] = (128, 128)
-    decoder_sigma: float = 0.3
-    learning_rate: float = 1e-4
-    cycles: int = 1000
-    batch_size: int = 100
-
-
-def settings_of(study: dict[str, Any]) -> TrajectoryVAESettings:
-    """Take section `trajectory_vae` out of a study's settings."""
-    chosen = study["trajectory_vae"]
-    return TrajectoryVAESettings(**chosen | {"hidden_dim": tuple(chosen["hidden_dim"])})
 
 
 class TrajectoryVAE(nn.Module):
