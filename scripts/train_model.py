@@ -1,6 +1,5 @@
 """Train one of the compared models on all images (Biswas et al. 2023, figures 7, 9, 11, 12)."""
 
-import dataclasses
 import re
 import time
 
@@ -80,7 +79,7 @@ def main(argv: list[str] | None = None) -> None:
         },
         kind="model",
         settings=settings,
-        model=dataclasses.asdict(model),
+        model=model.model_dump(mode="json"),
         seconds=seconds,
         device=device,
     )

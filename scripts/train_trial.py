@@ -1,6 +1,5 @@
 """Train jrVAEs along one trajectory and keep what they learned (table 1, step 6; table 2)."""
 
-import dataclasses
 import time
 
 import numpy as np
@@ -66,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
         },
         kind="trial",
         settings=settings,
-        model=dataclasses.asdict(model),
+        model=model.model_dump(mode="json"),
         seconds=seconds,
         device=device,
     )

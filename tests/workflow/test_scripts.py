@@ -8,7 +8,6 @@ import platform
 import re
 import subprocess
 import sys
-from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -174,7 +173,7 @@ def test_clusters_of_latents_leave_the_angle_out(tmp_path):
     labels, angle = np.tile([0, 1], 20), np.repeat([-10.0, 10.0], 20)
     images = {"images": np.zeros((40, 8, 8), np.float32), "labels": labels}
     storage.write(tmp_path / "images.h5", images, kind="images")
-    built = jrvae.ModelSettings((8, 8), classes=0, hidden_dim=(4,))
+    built = jrvae.ModelSettings(image_shape=(8, 8), classes=0, hidden_dim=(4,))
     ends = {"loss": 7.0, "reconstruction": 6.5, "kl_c": 0.5, "kl_d": 0.0}
     model = {
         "seed": 1,
@@ -185,7 +184,7 @@ def test_clusters_of_latents_leave_the_angle_out(tmp_path):
         "z_mean": np.column_stack([angle, labels, -labels]),
         "z_sd": np.ones((40, 3)),
     }
-    made = {"model": asdict(built), "seconds": 1.0, "device": "cpu"}
+    made = {"model": built.model_dump(mode="json"), "seconds": 1.0, "device": "cpu"}
     storage.write(tmp_path / "optimum-0.h5", model, kind="model", **made)
     importlib.import_module("score_models").main(
         [

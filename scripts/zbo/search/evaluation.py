@@ -213,7 +213,7 @@ def read_trial(path: str) -> tuple[Trial, jrvae.ModelSettings]:
 def model_in(path: str, *, kind: str) -> jrvae.ModelSettings:
     """Read what was trained from the file of a trial or a model."""
     section = storage.facts(path, kind=kind)["model"]
-    return model_settings(section, section.pop("image_shape"))
+    return jrvae.ModelSettings(**section)
 
 
 def model_settings(section: dict[str, Any], image_shape: tuple[int, ...]) -> jrvae.ModelSettings:
