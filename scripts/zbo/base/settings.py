@@ -52,6 +52,11 @@ NumberOrRange = Annotated[
     Annotated[Share, Tag("number")] | Annotated[Range, Tag("range")],
     Discriminator(lambda given: "range" if isinstance(given, list | tuple) else "number"),
 ]
+# The patterns of one type say nothing about the other.
+CountOrWord = Annotated[
+    Annotated[Count, Tag("number")] | Annotated[str, Field(pattern=r"^(all|auto)$"), Tag("word")],
+    Discriminator(lambda given: "word" if isinstance(given, str) else "number"),
+]
 Compared = Annotated[
     str, Field(pattern=r"^(vanilla|vae|beta-[0-9]+([.][0-9]+)?|constant|optimum|transfer)$")
 ]
@@ -204,6 +209,11 @@ class TrainingSettings(Section):
     prune_threshold: Annotated[Number, Ge(0), Lt(0.5)] = 0
     """Decode only classes whose posterior exceeds this; 0 is exact enumeration (the paper's). What
     is safe: 0.001 up to 14 x 14 pixels, 0.0001 at 28 x 28 (README, Speed)."""
+    pixels: CountOrWord = "auto"
+    """Decode at most so many pixels per image and step, one of each square block, drawn anew for
+    each image and step; the gradient keeps its mean and gains noise. Blocks shrink in the last
+    cycles, so that the last decodes all and its loss is exact; losses before are estimates. all -
+    every pixel (the paper's). auto - all below 24 x 24, else 256. Scores always see all."""
     tf32: Flag = False
     """Let a GPU round the factors of matrix products to TF32; nothing on a CPU."""
     deterministic: Flag = True

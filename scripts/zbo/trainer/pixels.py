@@ -92,8 +92,12 @@ def sides(pixels: int | str, shape: tuple[int, int], cycles: int) -> list[int]:
 
 
 def automatic(shape: tuple[int, int]) -> int | str:
-    """Choose how many pixels to decode of an image of (h, w)."""
-    return "all" if shape[0] * shape[1] < 400 else 200
+    """Choose how many pixels to decode of an image of (h, w), by what was measured to be safe.
+
+    A model as good as from all pixels took 144 of 24 x 24 and 196 of 28 x 28, and no more of
+    96 x 96; with 64 and 49 of the former it was worse. Smaller images leave little to gain.
+    """
+    return "all" if shape[0] * shape[1] < 24 * 24 else 256
 
 
 def count(shape: tuple[int, int], side: int) -> int:
