@@ -162,6 +162,9 @@ class TrajectoryVAESettings(Section):
     """Training cycles."""
     batch_size: Count = 100
     """Trajectories per step."""
+    scale: Literal["linear", "log"] = "linear"
+    """What is scaled to [0, 1] by the bounds. linear - beta (the paper's). log - its logarithm,
+    for bounds over decades: a small beta is then told as finely as a large one."""
 
 
 class SpaceSettings(Section):
