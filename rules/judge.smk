@@ -30,7 +30,7 @@ rule choose_constants:
 
 
 rule choose_best_constant:
-    """Take the constant trajectory with the highest objective."""
+    """Score the constant trajectories and take the one with the highest objective."""
     input:
         constants="results/{study}/constants.h5",
         trials=trials_of_constants,
@@ -40,10 +40,13 @@ rule choose_best_constant:
         "logs/{study}/choose_best_constant.log",
     benchmark:
         "benchmarks/{study}/choose_best_constant.tsv"
+    params:
+        settings=settings_for("objective"),
     shell:
         """
         python "$SCRIPTS/choose_best_constant.py" \
-            --settings '{{}}' \
+            --settings {params.settings:q} \
+            --threads {threads} \
             --constants {input.constants:q} \
             --trials {input.trials:q} \
             --output {output:q} >{log:q} 2>&1
@@ -89,15 +92,7 @@ rule train_model:
     resources:
         gpu=1,
     params:
-        settings=settings_for(
-            "seed",
-            "trajectories.cycles",
-            "trajectories.beta_d",
-            "model",
-            "training",
-            "objective",
-            "compare.unit_pixels",
-        ),
+        settings=settings_of_model,
     shell:
         """
         python "$SCRIPTS/train_model.py" \
@@ -125,11 +120,12 @@ rule score_models:
     benchmark:
         "benchmarks/{study}/score_models.tsv"
     params:
-        settings=settings_for("model.classes"),
+        settings=settings_for("objective", "model.classes"),
     shell:
         """
         python {input.script:q} \
             --settings {params.settings:q} \
+            --threads {threads} \
             --images {input.images:q} \
             --models {input.models:q} \
             --output {output:q} >{log:q} 2>&1

@@ -31,38 +31,37 @@ rule design:
         """
 
 
-settings_of_trial = settings_for(
+settings_of_training = settings_for(
     "seed",
     "trajectories.beta_d",
     "model",
     "training",
-    "objective",
     "search.replicates",
     "search.seeds",
 )
 
 
-rule evaluate:
-    """Train one jrVAE along one trajectory and score its manifolds."""
+rule train_trial:
+    """Train along one trajectory and keep what that learned, for any objective to score."""
     input:
         images="results/{study}/images.h5",
         candidates=candidates_of_trial,
     output:
         "results/{study}/trials/{trial}.h5",
     log:
-        "logs/{study}/evaluate/{trial}.log",
+        "logs/{study}/train_trial/{trial}.log",
     benchmark:
-        "benchmarks/{study}/evaluate/{trial}.tsv"
+        "benchmarks/{study}/train_trial/{trial}.tsv"
     # The search is one trial after another; whatever else is ready fills the gaps.
     priority: 1
     resources:
         gpu=1,
     params:
-        settings=settings_of_trial,
+        settings=settings_of_training,
         index=index_of_trial,
     shell:
         """
-        python "$SCRIPTS/warm.py" "$SCRIPTS/evaluate.py" \
+        python "$SCRIPTS/warm.py" "$SCRIPTS/train_trial.py" \
             --settings {params.settings:q} \
             --threads {threads} \
             --gpus {resources.gpu} \
@@ -75,7 +74,7 @@ rule evaluate:
 
 
 checkpoint bo_iteration:
-    """Fit the surrogate to all trials so far and choose the next ones."""
+    """Score the latest trials, fit the surrogate to all so far and choose the next ones."""
     input:
         space="results/{study}/space.h5",
         candidates=candidates_before,
@@ -91,12 +90,13 @@ checkpoint bo_iteration:
     params:
         settings=settings_for(
             "seed",
+            "objective",
             "search.batch_size",
             "search.surrogate",
             "search.acquisition",
             "search.ucb_beta",
         ),
-        evaluated=settings_of_trial,
+        trained=settings_of_training,
     shell:
         # Its one line of progress goes to the terminal, the rest to the log. The budget comes as a
         # resource since a changed parameter would run every iteration again.
@@ -107,7 +107,7 @@ checkpoint bo_iteration:
             --space {input.space:q} \
             --candidates {input.candidates:q} \
             --trials {input.trials:q} \
-            --evaluated {params.evaluated:q} \
+            --trained {params.trained:q} \
             --iteration {wildcards.iteration} \
             --budget {resources.budget} \
             --output {output:q} 2>{log:q} | tee -a {log:q}

@@ -1,7 +1,8 @@
-"""Fit the surrogate to all trials so far and choose the next ones (table 1, steps 7 to 9).
+"""Score the latest trials, fit the surrogate to all so far, choose the next (table 1, 6 to 9).
 
-Iteration k takes the observations of iteration k - 1 and the trials that it asked for, so that each
-file stands for the whole search up to it.
+Iteration k takes the observations of iteration k - 1 and scores the trials that it asked for, so
+that each file stands for the whole search up to it. Trials know no objective: under another one the
+design is scored anew, not trained, and only what the search then asks for differs.
 """
 
 import json
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from zbo.base import command, storage
 from zbo.base.errors import InputError
 from zbo.base.storage import DONE
-from zbo.search import optimize
+from zbo.search import evaluation, objective, optimize
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -22,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--space", required=True, help="space.h5")
     parser.add_argument("--candidates", required=True, help="design.h5 or the previous iteration")
     parser.add_argument("--trials", required=True, nargs="+", help="the trials it asked for")
-    parser.add_argument("--evaluated", type=json.loads, help="JSON settings all trials must have")
+    parser.add_argument("--trained", type=json.loads, help="JSON settings all trials must have")
     parser.add_argument("--iteration", required=True, type=int)
     parser.add_argument("--budget", type=int, default=0, help="iterations, for the time left")
     parser.add_argument("--output", required=True, help="iterations/*.h5")
@@ -31,17 +32,16 @@ def main(argv: list[str] | None = None) -> None:
     space = storage.read(args.space, kind="space")
     z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
     before = storage.read(args.candidates, kind="candidates")
-    seen = _observations(before, args.trials, args.evaluated)
+    scoring = objective.ObjectiveSettings(**args.settings["objective"])
+    seen = _observations(before, args.trials, args.trained, scoring)
 
     # Neither budget nor stopping rule is ours to know: they may change later, and what this file
     # says stays true.
     settings = optimize.settings_of(args.settings, iterations=sys.maxsize)
     optimizer = optimize.Optimizer(z, settings, args.settings["seed"])
     optimizer.improvements = list(before.get("improvements", []))
-    for index, objective, variance in zip(
-        seen["index"], seen["objective"], seen["variance"], strict=True
-    ):
-        optimizer.tell(index, objective, variance)
+    for observed in zip(seen["index"], seen["objective"], seen["variance"], strict=True):
+        optimizer.tell(*observed)
     fit = optimizer.fit()
     optimizer.count_improvement()
     best, estimated = optimizer.best_evaluated, optimizer.best_estimated
@@ -70,27 +70,30 @@ def main(argv: list[str] | None = None) -> None:
     _show(args, seen, fit, optimizer)
 
 
-def _observations(before: dict, trials: list[str], settings: dict | None) -> dict[str, np.ndarray]:
-    """Add the trials that were asked for to those observed before them."""
+def _observations(
+    before: dict,
+    trials: list[str],
+    settings: dict | None,
+    scoring: objective.ObjectiveSettings,
+) -> dict[str, np.ndarray]:
+    """Score the trials that were asked for and add them to those observed before them."""
     facts = [storage.facts(path, kind="trial") for path in trials]
     for path, fact in zip(trials, facts, strict=True):
         # Snakemake cannot tell where a job outlived the run that started it.
         if settings and fact["settings"] != settings:
-            raise InputError(
-                f"{path}: evaluated with other settings than now; delete it, run again"
-            )
-    read = [storage.read(path, kind="trial") for path in trials]
-    if len(read) != len(before["index"]):
-        raise InputError(f"--trials: {len(read)} given, {len(before['index'])} were asked for")
-    for path, trial, z in zip(trials, read, before["z"], strict=True):
-        if not np.array_equal(trial["z"], z):
-            raise InputError(f"{path}: evaluated another point than was asked for; delete it")
+            raise InputError(f"{path}: trained with other settings than now; delete it, run again")
+    if len(trials) != len(before["index"]):
+        raise InputError(f"--trials: {len(trials)} given, {len(before['index'])} were asked for")
+    for path, z in zip(trials, before["z"], strict=True):
+        if not np.array_equal(storage.read(path, kind="trial", only=["z"])["z"], z):
+            raise InputError(f"{path}: trained at another point than was asked for; delete it")
+    scored = [evaluation.score(*evaluation.read_trial(path), scoring) for path in trials]
     new = {
         "index": before["index"],
-        "objective": np.array([trial["objective"] for trial in read]),
-        "variance": np.array([trial["variance"] for trial in read]),
-        "scores": np.array([trial["scores"].mean(0) for trial in read]),
-        "failed": np.array([trial["status"] != DONE for trial in read]),
+        "objective": np.array([trial.objective for trial in scored]),
+        "variance": np.array([trial.variance for trial in scored]),
+        **{part: np.array([trial.mean(part) for trial in scored]) for part in objective.PARTS[1:]},
+        "failed": np.array([trial.status != DONE for trial in scored]),
         "seconds": np.array([fact["seconds"] for fact in facts]),
     }
     old = storage.group(before, "observed")

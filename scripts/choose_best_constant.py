@@ -1,9 +1,11 @@
-"""Take the constant trajectory with the highest objective; no labels."""
+"""Score the constant trajectories and take the one with the highest objective; no labels."""
 
 import numpy as np
 
 from zbo.base import command, storage
 from zbo.base.errors import InputError
+from zbo.search import evaluation
+from zbo.search.objective import ObjectiveSettings
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -12,8 +14,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--trials", required=True, nargs="+", help="its trials, in order")
     parser.add_argument("--output", required=True, help="best_constant.h5")
     args = parser.parse_args(argv)
+    command.use_threads(args.threads)
+    scoring = ObjectiveSettings(**args.settings["objective"])
     beta = storage.read(args.constants, kind="candidates")["beta"]
-    objective = np.array([storage.read(t, kind="trial")["objective"] for t in args.trials])
+    scored = [evaluation.score(*evaluation.read_trial(path), scoring) for path in args.trials]
+    objective = np.array([trial.objective for trial in scored])
     if np.isnan(objective).all():
         raise InputError(
             f"{args.constants}: every constant trajectory failed to train; lower "

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     model = vae.restore(
         storage.group(storage.read(args.trajectory_vae, kind="trajectory_vae"), "weights"),
         bounds,
-        vae.settings_of(args.settings),
+        vae.TrajectoryVAESettings(**args.settings["trajectory_vae"]),
     )
     repeats = [chosen["seeds"]] * len(index) + [chosen["constant_seeds"]] * len(constants)
     storage.write(

@@ -8,7 +8,8 @@ import numpy as np
 from zbo.base import command, storage
 from zbo.base.storage import DONE
 from zbo.judge import scores
-from zbo.search import objective
+from zbo.search import evaluation, objective
+from zbo.search.objective import ObjectiveSettings
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -17,19 +18,23 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--models", required=True, nargs="+", help="models/NAME-SEED.h5")
     parser.add_argument("--output", required=True, help="scores.csv")
     args = parser.parse_args(argv)
+    command.use_threads(args.threads)
+    scoring = ObjectiveSettings(**args.settings["objective"])
     images = storage.read(args.images, kind="images")
     columns = ["model", "classes", "replicate", "seed", "status", *scores.LABEL_SCORES, "rotation"]
     columns += [*objective.PARTS, "loss", "seconds"]
-    rows = [_row(path, images, args.settings["model"]["classes"]) for path in args.models]
+    rows = [_row(path, images, scoring, args.settings["model"]["classes"]) for path in args.models]
     storage.write_table(args.output, rows, columns)
 
 
-def _row(path: str, images: dict[str, np.ndarray], classes: int) -> dict:
-    model = storage.read(path, kind="model")
+def _row(
+    path: str, images: dict[str, np.ndarray], scoring: ObjectiveSettings, classes: int
+) -> dict:
+    model, trained = storage.read(path, kind="model"), evaluation.model_in(path, kind="model")
     name, _, replicate = Path(path).stem.rpartition("-")
     row = {
         "model": name,
-        "classes": 0 if name in ("vanilla", "vae") else classes,
+        "classes": trained.classes,
         "replicate": replicate,
         "seed": model["seed"],
         "status": model["status"],
@@ -38,11 +43,12 @@ def _row(path: str, images: dict[str, np.ndarray], classes: int) -> dict:
     if model["status"] != DONE:
         return row
     row["loss"] = f"{model['loss'][-1]:.4f}"
-    for column, value in zip(objective.PARTS, model["scores"], strict=True):
+    learned = evaluation.learned(model, trained, scoring.grid)
+    for column, value in asdict(objective.score(learned, scoring)).items():
         if np.isfinite(value):  # some are about classes, and not every model has any
             row[column] = f"{value:.4f}"
     if (labels := images.get("labels")) is not None:
-        mean, sd = (model[z][:, -len(model["traversal"]) :] for z in ("z_mean", "z_sd"))  # no angle
+        mean, sd = (model[z][:, -trained.latent_dim :] for z in ("z_mean", "z_sd"))  # no angle
         clusters = classes or len(np.unique(labels))
         found = scores.classes_of(model["probabilities"], mean, clusters, seed=0)
         row |= {

@@ -1,6 +1,5 @@
 """Train one of the compared models on all images (Biswas et al. 2023, figures 7, 9, 11, 12)."""
 
-import dataclasses
 import re
 import time
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from zbo.base import channels, command, storage
 from zbo.base.errors import InputError
-from zbo.search import evaluation, objective
+from zbo.search import evaluation
 from zbo.trainer import jrvae, training
 from zbo.trainer.checkpoint import Checkpoint
 
@@ -21,6 +20,7 @@ VANILLA = {
     "decoder": "bernoulli",
     "decoder_sigma": 0.5,
 }
+SHOWN = 12  # images along a latent
 VANILLA_TRAINING = {"learning_rate": 0.001, "batch_size": 100}
 
 
@@ -51,49 +51,47 @@ def main(argv: list[str] | None = None) -> None:
     seed = evaluation.seeds_of("compare", args.replicate + 1, settings["seed"])[-1]
     device = command.device(args.gpus)
 
+    checkpoints = Checkpoint.beside(args.output, 1)
+    model = evaluation.model_settings(chosen, images.shape[1:])
     begin = time.perf_counter()
-    scoring = objective.ObjectiveSettings(**settings["objective"])
-    objective.check(scoring, images.shape[1:])
-    (checkpoint,) = Checkpoint.beside(args.output, 1)
-    network = jrvae.build(evaluation.model_settings(chosen, images.shape[1:]), seed)
-    data = {"beta_c": beta_c, "beta_d": beta_d, "seed": seed, "status": storage.DONE}
-    try:
-        history = training.train(
-            network,
-            images,
-            beta_c,
-            beta_d,
-            training.TrainingSettings(**schedule),
-            seed,
-            device=device,
-            progress=command.progress_bar(len(beta_c), f"{args.model} {args.replicate}"),
-            checkpoint=checkpoint,
-        )
-    except training.TrainingDiverged as error:
-        data["status"] = f"failed: {error}"
-    else:
-        encoding = jrvae.encode(network, images)
-        learned = evaluation.learned(network, encoding, history, scoring.grid)
-        found = objective.score(learned, scoring, device)
-        data |= {
-            **{f"weights/{name}": w for name, w in jrvae.weights(network).items()},
-            "loss": history.loss,
-            "reconstruction": history.reconstruction,
-            "kl_c": history.kl_c,
-            "kl_d": history.kl_d,
-            "manifolds": learned.manifolds,
-            "traversal": jrvae.traversal(network, scoring.grid),
-            "z_mean": encoding.z_mean,
-            "z_sd": encoding.z_sd,
-            "probabilities": encoding.probabilities,
-            "scores": np.array(dataclasses.astuple(found)),
-        }
-    seconds = time.perf_counter() - begin
-    storage.write(
-        args.output, data, kind="model", settings=settings, seconds=seconds, device=device
+    trial = evaluation.train(
+        images,
+        beta_c,
+        beta_d,
+        model,
+        training.TrainingSettings(**schedule),
+        [seed],
+        device,
+        progress=command.progress_bar(len(beta_c), f"{args.model} {args.replicate}"),
+        checkpoints=checkpoints,
     )
-    checkpoint.remove()
-    print(f"{args.output}: {data['status']} ({seconds:.0f} s)")
+    seconds = time.perf_counter() - begin
+    kept = {name: values[0] for name, values in trial.kept.items()}
+    storage.write(
+        args.output,
+        {
+            "beta_c": beta_c,
+            "beta_d": beta_d,
+            "seed": seed,
+            "status": trial.status,
+            **kept,
+            **(_decoded(kept, model) if trial.status == storage.DONE else {}),
+        },
+        kind="model",
+        settings=settings,
+        model=model.model_dump(mode="json"),
+        seconds=seconds,
+        device=device,
+    )
+    checkpoints[0].remove()
+    print(f"{args.output}: {trial.status} ({seconds:.0f} s)")
+
+
+def _decoded(kept: dict[str, np.ndarray], model: jrvae.ModelSettings) -> dict[str, np.ndarray]:
+    """Decode what figures show of a model: each class along each latent; the plane of one's own."""
+    network = evaluation.network(kept, model)
+    shown = {"traversal": jrvae.traversal(network, SHOWN)}
+    return shown if model.classes else shown | {"manifolds": jrvae.manifolds(network, SHOWN)}
 
 
 def _trajectory(args, images: np.ndarray) -> np.ndarray:

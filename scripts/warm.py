@@ -1,10 +1,10 @@
 """Run a command without its imports where an earlier job of the same run has made them.
 
-`python scripts/warm.py scripts/evaluate.py OPTIONS` does what `python scripts/evaluate.py OPTIONS`
-does. Importing torch takes seconds, twice an iteration. So a run's first job of a command leaves a
-copy of itself behind, forked right after its imports, that forks a child for each later job of this
-command. The child takes over that job's arguments, environment, folder, output and signals; the
-job's own process, which Snakemake sees and times, only waits for it.
+`python scripts/warm.py scripts/train_trial.py OPTIONS` does what `python scripts/train_trial.py
+OPTIONS` does. Importing torch takes seconds, twice an iteration. So a run's first job of a command
+leaves a copy of itself behind, forked right after its imports, that forks a child for each later
+job of this command. The child takes over that job's arguments, environment, folder, output and
+signals; the job's own process, which Snakemake sees and times, only waits for it.
 
 The environment variable ZBO_WARM names the run, process id of Snakemake and a random word; the
 Snakefile sets it where jobs run beside Snakemake. The copy ends with that process, however it ends.

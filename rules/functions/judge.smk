@@ -35,6 +35,19 @@ def trajectory_of_model(wildcards):
     return f"results/{wildcards.study}/{places[wildcards.model]}"
 
 
+def settings_of_model(wildcards):
+    """Settings of a compared model; those whose name states a constant scale it by the pixels."""
+    training = (
+        "seed",
+        "trajectories.cycles",
+        "trajectories.beta_d",
+        "model",
+        "training",
+    )
+    scaled = wildcards.model == "vae" or wildcards.model.startswith("beta-")
+    return settings_for(*training, *(["compare.unit_pixels"] * scaled))(wildcards)
+
+
 def models_of(study):
     """Every compared model, once a seed."""
     compare = STUDIES[study]["compare"]

@@ -93,7 +93,7 @@ class Folder:
         whole = np.diff(self.moments()).mean()
         trials = [path for path in (results / "trials").glob("*.h5") if path.stem[0].isdigit()]
         training = mean(storage.facts(path, kind="trial")["seconds"] for path in trials)
-        ran = [*(self.path / "benchmarks/test").glob("evaluate/[0-9]*.tsv")]
+        ran = [*(self.path / "benchmarks/test").glob("train_trial/[0-9]*.tsv")]
         fits = [*(self.path / "benchmarks/test").glob("bo_iteration/*.tsv")]
         # Time is counted from the end of iteration 0: its own fit lies before.
         commands = sum(mean(map(_seconds, part)) for part in (ran, sorted(fits)[1:]))

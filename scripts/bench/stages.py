@@ -118,7 +118,9 @@ def growth() -> dict[str, float]:
         beta = np.ones(cycles)
 
         def train() -> None:
-            model = jrvae.build(jrvae.ModelSettings((side, side), classes), seed=0)
+            model = jrvae.build(
+                jrvae.ModelSettings(image_shape=(side, side), classes=classes), seed=0
+            )
             training.train(model, data, beta, beta, settings, seed=0)
 
         return best(train, 2)
@@ -145,7 +147,7 @@ def main(argv: list[str] | None = None) -> None:
     if torch.cuda.is_available():
         rows.append(("the same on the GPU", scoring("cuda"), "s", "at most 0.02", ""))
     limits = {"cold": "at most 3", "warm": "at most 0.3"}
-    for script in ("evaluate", "bo_iteration"):
+    for script in ("train_trial", "bo_iteration"):
         for kind, seconds in start_up(script).items():
             rows.append((f"start-up, {script}, {kind}", seconds, "s", limits[kind], ""))
     for name, exponent in growth().items():

@@ -17,6 +17,7 @@ trainer        pyroved      pyroVED, imported in one place
                adam         the optimizer of both trainings
                jrvae        the models: build, encode, decode
                network      a model as plain layers and its transform of the pixel grid
+               pixels       which pixels a step decodes
                kernels      the decoder's pass for a CPU and for a GPU
                decoder      the jrVAE decoder's likelihood and its gradient in one pass
                loss         the loss of a batch and its gradient

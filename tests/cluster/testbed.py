@@ -89,10 +89,10 @@ class Folder:
         return [job for job in found if job.get("WorkDir") == str(self.path)]
 
     def trials(self, *states: str) -> list[dict[str, str]]:
-        """Those of rule evaluate, in some states or any."""
+        """Those of rule train_trial, in some states or any."""
         return [
             job for job in self.jobs()
-            if job.get("Comment", "").startswith("rule_evaluate_")
+            if job.get("Comment", "").startswith("rule_train_trial_")
             and (not states or job["JobState"] in states)
         ]  # fmt: skip
 

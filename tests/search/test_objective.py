@@ -8,8 +8,8 @@ import torch
 from conftest import on_gpu
 from skimage.metrics import structural_similarity
 
-from zbo.base import config
 from zbo.base.errors import InputError
+from zbo.base.settings import ABOUT_CLASSES
 from zbo.search import objective
 from zbo.search.objective import Learned, ObjectiveSettings
 
@@ -161,7 +161,7 @@ def test_the_evidence_lower_bound_by_hand():
 def test_without_classes_what_is_about_classes_is_unknown(name):
     found = without_classes(name)
     assert np.isnan([found.l1, found.l2, found.information]).all()
-    assert np.isnan(found.objective) == (name in config.ABOUT_CLASSES)
+    assert np.isnan(found.objective) == (name in ABOUT_CLASSES)
 
 
 def test_information_by_hand():

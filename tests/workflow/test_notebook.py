@@ -100,7 +100,7 @@ def test_a_study_goes_to_the_drive_and_the_next_session_goes_on(installed, colab
     # The new session knows which settings made the files of the one before.
     changed = snakemake_command("-n", change="training.batch_size=40")
     done = subprocess.run(changed, cwd=again, env=environment(), capture_output=True, text=True)
-    assert "evaluate" in done.stdout + done.stderr
+    assert "train_trial" in done.stdout + done.stderr
 
 
 def test_without_a_checkout_it_clones_one(tmp_path):

@@ -16,7 +16,7 @@ from conftest import ROOT
 
 from zbo.base import command, config, storage
 from zbo.base.errors import InputError
-from zbo.search import evaluation
+from zbo.search import evaluation, objective
 from zbo.trainer import jrvae, training
 
 COMMANDS = ROOT / "scripts"
@@ -49,8 +49,9 @@ def prepared(tmp_path):
     return tmp_path
 
 
-def evaluate(folder, index, trial="design-0", settings="test"):
-    importlib.import_module("evaluate").main(
+def trial_of(folder, index, trial="design-0", settings="test"):
+    """Train a trial as the workflow does and read its file."""
+    importlib.import_module("train_trial").main(
         [
             *("--settings", settings, "--images", str(folder / "images.h5")),
             *("--candidates", str(folder / "candidates.h5"), "--index", str(index)),
@@ -60,33 +61,90 @@ def evaluate(folder, index, trial="design-0", settings="test"):
     return storage.read(folder / f"{trial}-{index}.h5", kind="trial")
 
 
+def scored(folder, index=0, trial="design-0", **changes):
+    """Score what is in a trial's file."""
+    path = folder / f"{trial}-{index}.h5"
+    settings = objective.ObjectiveSettings(**config.load("test")["objective"] | changes)
+    return evaluation.score(*evaluation.read_trial(path), settings)
+
+
 def test_a_trial_is_reproducible_and_its_seed_its_own(prepared):
-    first = evaluate(prepared, 0)
-    again = evaluate(prepared, 0)
-    other = evaluate(prepared, 0, trial="design-1")
+    first = trial_of(prepared, 0)
+    again = trial_of(prepared, 0)
+    other = trial_of(prepared, 0, trial="design-1")
     assert first["status"] == "done"
-    assert first["objective"] == again["objective"]
-    np.testing.assert_array_equal(first["manifolds"], again["manifolds"])
+    assert first.keys() == again.keys()
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, again[name], err_msg=name)
     assert first["seeds"] != other["seeds"]
-    assert first["objective"] != other["objective"]
+    assert scored(prepared).objective != scored(prepared, trial="design-1").objective
 
 
 def test_a_training_that_diverges_is_a_failed_trial_with_its_reason(prepared):
-    trial = evaluate(prepared, 1)
+    trial = trial_of(prepared, 1)
     assert trial["status"].startswith("failed")
     assert "cycle" in trial["status"]
-    assert np.isnan(trial["objective"])
+    assert np.isnan(trial["loss"]).any()
+    assert scored(prepared, 1).status == trial["status"]
+    assert np.isnan(scored(prepared, 1).objective)
+
+
+def test_one_replicate_that_diverges_fails_the_trial_and_says_which_seed(prepared, monkeypatch):
+    real = training.run
+
+    def one_diverges(trainings):
+        real(trainings)
+        trainings[1].diverged = training.TrainingDiverged("the loss of cycle 2")
+
+    monkeypatch.setattr(training, "run", one_diverges)
+    study = config.load("test", "search.replicates=3")
+    trial = trial_of(prepared, 0, settings=json.dumps(study))
+    assert trial["status"] == f"failed with seed {trial['seeds'][1]}: the loss of cycle 2"
+    assert trial["loss"].shape == (3, 3)
+    assert np.isnan(scored(prepared).objective)
+    assert np.isnan(scored(prepared).mean("l1"))
+
+
+def test_what_a_trial_keeps_is_what_its_training_gave(prepared, monkeypatch):
+    """An objective sees the same of a file as of the model, and any objective the same file."""
+    given = []
+    real = evaluation.keep
+
+    def keep(network, images, history):
+        encoding = jrvae.encode(network, images)
+        ends = {
+            name: float(getattr(history, name)[-1]) for name in ("reconstruction", "kl_c", "kl_d")
+        }
+        given.append(objective.Learned(jrvae.manifolds(network, 4), **vars(encoding), **ends))
+        return real(network, images, history)
+
+    monkeypatch.setattr(evaluation, "keep", keep)
+    trial_of(prepared, 0)
+    trial, model = evaluation.read_trial(prepared / "design-0-0.h5")
+    seen = evaluation.learned({name: v[0] for name, v in trial.kept.items()}, model, grid=4)
+    for name, value in vars(given[0]).items():
+        np.testing.assert_array_equal(getattr(seen, name), value, err_msg=name)
+    found = {name: scored(prepared, name=name) for name in objective.OBJECTIVES}
+    (one,) = found["l1-l2"].scores
+    assert found["l1-l2"].objective == one.l1 - one.l2 == found["l1"].objective - one.l2
+    assert len({each.objective for each in found.values()}) == len(found)
+    with pytest.raises(InputError, match=r"objective.window: 9 pixels .* 8 x 8"):
+        scored(prepared, window=9)
 
 
 def test_replicates_are_averaged_and_their_spread_passed_on(prepared):
     study = config.load("test", "search.replicates=3")
-    trial = evaluate(prepared, 0, settings=json.dumps(study))
-    scores = trial["scores"][:, 0]
-    assert len(set(trial["seeds"])) == 3
-    assert trial["objective"] == pytest.approx(scores.mean())
-    assert trial["variance"] == pytest.approx(scores.var(ddof=1) / 3)
+    trial = trial_of(prepared, 0, settings=json.dumps(study))
+    found = scored(prepared)
+    scores = np.array([one.objective for one in found.scores])
+    assert len(set(trial["seeds"])) == len(set(scores)) == 3
+    assert found.objective == pytest.approx(scores.mean())
+    assert found.variance == pytest.approx(scores.var(ddof=1) / 3)
+    assert found.mean("l2") == pytest.approx(np.mean([one.l2 for one in found.scores]))
     # The first seed is the one a single replicate has.
-    assert evaluate(prepared, 0)["objective"] == scores[0]
+    trial_of(prepared, 0)
+    assert scored(prepared).objective == scores[0]
+    assert np.isnan(scored(prepared).variance)
 
 
 def test_a_model_without_classes_is_judged_by_its_bound_or_ones_own(prepared, monkeypatch):
@@ -96,13 +154,15 @@ def test_a_model_without_classes_is_judged_by_its_bound_or_ones_own(prepared, mo
         "    return -learned.reconstruction\n"
     )
     monkeypatch.syspath_prepend(prepared)
+    study = config.load("test", "model.classes=0 objective.name=elbo trajectories.beta_d=0")
+    trial = trial_of(prepared, 0, settings=json.dumps(study))
+    assert scored(prepared, name="l1").status == "failed: objective 'l1' is not finite"
     found = {}
     for name in ("elbo", "of_mine:reconstruction"):
-        study = config.load("test", f"model.classes=0 objective.name={name} trajectories.beta_d=0")
-        trial = evaluate(prepared, 0, settings=json.dumps(study))
-        assert trial["status"] == "done"
-        assert np.isnan(trial["scores"][:, 1:]).all()  # the parts are about classes
-        found[name] = trial["objective"]
+        one = scored(prepared, name=name)
+        assert one.status == "done"
+        assert np.isnan(one.mean("l1"))  # it is about classes
+        found[name] = one.objective
     # The last cycle's loss has the KL term at 0.1.
     kl = found["of_mine:reconstruction"] - found["elbo"]
     assert trial["loss"][0, -1] == pytest.approx(-found["of_mine:reconstruction"] + 0.1 * kl)
@@ -113,20 +173,22 @@ def test_clusters_of_latents_leave_the_angle_out(tmp_path):
     labels, angle = np.tile([0, 1], 20), np.repeat([-10.0, 10.0], 20)
     images = {"images": np.zeros((40, 8, 8), np.float32), "labels": labels}
     storage.write(tmp_path / "images.h5", images, kind="images")
+    built = jrvae.ModelSettings(image_shape=(8, 8), classes=0, hidden_dim=(4,))
+    ends = {"loss": 7.0, "reconstruction": 6.5, "kl_c": 0.5, "kl_d": 0.0}
     model = {
         "seed": 1,
         "status": "done",
-        "loss": np.ones(3),
-        "scores": np.array([-7.0, np.nan, np.nan, np.nan]),
+        **{name: np.full(3, value) for name, value in ends.items()},
+        **{f"weights/{name}": w for name, w in jrvae.weights(jrvae.build(built, 0)).items()},
         "probabilities": np.empty((40, 0)),
         "z_mean": np.column_stack([angle, labels, -labels]),
         "z_sd": np.ones((40, 3)),
-        "traversal": np.zeros((2, 1, 4, 8, 8)),
     }
-    storage.write(tmp_path / "optimum-0.h5", model, kind="model", seconds=1.0, device="cpu")
+    made = {"model": built.model_dump(mode="json"), "seconds": 1.0, "device": "cpu"}
+    storage.write(tmp_path / "optimum-0.h5", model, kind="model", **made)
     importlib.import_module("score_models").main(
         [
-            *("--settings", json.dumps({"model": {"classes": 0}})),
+            *("--settings", json.dumps({"model": {"classes": 0}, "objective": {"name": "elbo"}})),
             *("--images", str(tmp_path / "images.h5"), "--output", str(tmp_path / "scores.csv")),
             *("--models", str(tmp_path / "optimum-0.h5")),
         ]
@@ -152,9 +214,9 @@ def test_the_examples_learn_something(tmp_path, capsys, problem, worst):
 
 def test_fixed_seeds_are_the_same_for_every_trial(prepared):
     study = json.dumps(config.load("test", "search.seeds=fixed"))
-    first = evaluate(prepared, 0, "design-0", study)
-    other = evaluate(prepared, 0, "003-1", study)
-    assert first["objective"] == other["objective"]
+    first = trial_of(prepared, 0, "design-0", study)
+    other = trial_of(prepared, 0, "003-1", study)
+    np.testing.assert_array_equal(first["loss"], other["loss"])
 
 
 def test_the_second_channel_is_followed_as_beta_d(prepared):
@@ -162,7 +224,7 @@ def test_the_second_channel_is_followed_as_beta_d(prepared):
     beta = np.array([[[1, 0.5, 0.1], d] for d in ([0.1, 2, 5], [2, 2, 2])], dtype=np.float32)
     storage.write(prepared / "candidates.h5", {"beta": beta}, kind="candidates")
     settings = config.load("test", "trajectories.beta_d=[0.05,8]")
-    trial = evaluate(prepared, 0, settings=json.dumps(settings))
+    trial = trial_of(prepared, 0, settings=json.dumps(settings))
     np.testing.assert_array_equal(trial["beta_c"], beta[0, 0])
     np.testing.assert_array_equal(trial["beta_d"], beta[0, 1])
     images = storage.read(prepared / "images.h5", kind="images")["images"][:20]
@@ -171,7 +233,7 @@ def test_the_second_channel_is_followed_as_beta_d(prepared):
     schedule = training.TrainingSettings(**settings["training"])
     history = training.train(model, images, beta[0, 0], beta[0, 1], schedule, seed)
     np.testing.assert_array_equal(trial["loss"][0], history.loss)
-    other = evaluate(prepared, 1, settings=json.dumps(settings))
+    other = trial_of(prepared, 1, settings=json.dumps(settings))
     assert (other["loss"] != trial["loss"]).all()
 
 
@@ -184,7 +246,7 @@ def test_a_constant_takes_the_middle_of_beta_ds_bounds(prepared):
 
 def test_a_trajectory_that_is_not_there_is_named(prepared):
     with pytest.raises(InputError, match="holds 2 trajectories, none is 7"):
-        evaluate(prepared, 7)
+        trial_of(prepared, 7)
 
 
 def train(folder, model, change="", trajectory=()):

@@ -211,7 +211,7 @@ def test_a_warm_trial_gives_the_same_numbers(tmp_path, jobs):
         before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         subprocess.run(
             [
-                *(sys.executable, ROOT / "scripts/warm.py", "scripts/evaluate.py"),
+                *(sys.executable, ROOT / "scripts/warm.py", "scripts/train_trial.py"),
                 *("--settings", "test", "--images", tmp_path / "images.h5"),
                 *("--candidates", tmp_path / "candidates.h5", "--index", "0"),
                 *("--trial", "design-0", "--output", tmp_path / f"{name}.h5"),

@@ -20,6 +20,7 @@ from conftest import ROOT, environment, snakemake_command
 import bo_iteration
 from zbo.base import config, storage
 from zbo.base.errors import InputError
+from zbo.search import evaluation, objective
 
 
 def search_results(folder):
@@ -27,10 +28,12 @@ def search_results(folder):
     found = {}
     for path in sorted((folder / "results/test/trials").glob("[d0]*.h5")):
         trial = storage.read(path, kind="trial")
-        found[path.name] = trial["objective"], trial["loss"].tobytes(), trial["manifolds"].tobytes()
+        found[path.name] = {name: np.asarray(value).tobytes() for name, value in trial.items()}
     for path in sorted((folder / "results/test/iterations").glob("*.h5")):
         step = storage.read(path, kind="candidates")
-        found[path.name] = step["index"].tobytes(), step["mean"].tobytes()
+        found[path.name] = {
+            name: np.asarray(v).tobytes() for name, v in step.items() if name != "observed/seconds"
+        }
     optimum = storage.read(folder / "results/test/optimum.h5", kind="candidates")
     return found | {"optimum": optimum["beta"].tobytes()}
 
@@ -39,10 +42,19 @@ def written(folder, pattern="trials/*.h5"):
     return {path: path.stat().st_mtime_ns for path in (folder / "results/test").glob(pattern)}
 
 
+# Know no objective: their trajectories do not depend on it.
+LASTING = {"trials/design", "trials/constant", "models/vanilla", "models/beta-1"}
+
+
+def scores_in(folder):
+    with open(folder / "results/test/scores.csv") as file:
+        return {(row["model"], row["replicate"]): row for row in csv.DictReader(file)}
+
+
 @pytest.mark.parametrize("study", config.known())
 def test_a_dry_run_of_every_study_needs_no_data(snakemake, study):
     done = snakemake("-n", study=study)
-    assert "evaluate" in done.stdout
+    assert "train_trial" in done.stdout
     assert "checkpoint" in done.stdout
 
 
@@ -65,7 +77,7 @@ def test_the_claims_ask_for_the_papers_studies_at_one_scale(snakemake, scale):
 @pytest.mark.parametrize("profile", ["slurm", "dgx"])
 def test_a_dry_run_with_every_profile(snakemake, profile):
     done = snakemake("-n", "--workflow-profile", f"profiles/{profile}")
-    assert "evaluate" in done.stdout and "train_model" in done.stdout
+    assert "train_trial" in done.stdout and "train_model" in done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +195,13 @@ def test_iterations_carry_all_observations(finished):
     last = storage.read(results / "iterations/002.h5", kind="candidates")
     assert len(last["observed/objective"]) == 3 + 2 * 2
     names = [f"design-{i:d}" for i in range(3)] + ["000-0", "000-1", "001-0", "001-1"]
-    trials = [storage.read(results / f"trials/{name}.h5", kind="trial") for name in names]
-    np.testing.assert_array_equal(last["observed/objective"], [t["objective"] for t in trials])
+    paths = [results / f"trials/{name}.h5" for name in names]
+    trials = [storage.read(path, kind="trial") for path in paths]
+    scoring = objective.ObjectiveSettings(**config.load("test")["objective"])
+    scored = [evaluation.score(*evaluation.read_trial(path), scoring) for path in paths]
+    np.testing.assert_array_equal(last["observed/objective"], [one.objective for one in scored])
+    for part in ("l1", "l2", "information"):
+        np.testing.assert_array_equal(last[f"observed/{part}"], [s.mean(part) for s in scored])
     np.testing.assert_allclose(last["observed/z"], [t["z"] for t in trials])
     facts = storage.facts(results / "trials/000-0.h5", kind="trial")
     assert facts["versions"]["torch"]
@@ -196,7 +213,7 @@ def test_a_finished_study_has_nothing_to_do(copy, snakemake):
     assert "Nothing to be done" in snakemake("-n").stdout
     (copy / "scripts").unlink()
     shutil.copytree(ROOT / "scripts", copy / "scripts")
-    with open(copy / "scripts/evaluate.py", "a") as script:
+    with open(copy / "scripts/train_trial.py", "a") as script:
         script.write("# a comment\n")  # no reason to train again
     assert "Nothing to be done" in snakemake("-n").stdout
 
@@ -222,9 +239,39 @@ def test_a_changed_training_setting_evaluates_every_trial_again(copy, snakemake)
         assert storage.facts(path, kind="trial")["settings"]["training"]["batch_size"] == 40
 
 
+def test_another_objective_scores_anew_and_trains_only_what_it_asks_for(copy, snakemake):
+    """Neither a design trial, a constant nor a model that states its trajectory."""
+
+    def trained():
+        found = written(copy) | written(copy, "models/*.h5")
+        return {f"{path.parent.name}/{path.stem}": when for path, when in found.items()}
+
+    before, scores_before = trained(), scores_in(copy)
+    snakemake(change="objective.name=l1-l2 objective.grid=3")
+    after, scores = trained(), scores_in(copy)
+    kept = {name for name in after if after[name] == before.get(name)}
+    assert kept == {name for name in after if name.rpartition("-")[0] in LASTING}
+    for name, row in scores.items():
+        if row["classes"] != "0":
+            difference = float(row["l1"]) - float(row["l2"])
+            assert float(row["objective"]) == pytest.approx(difference, abs=2e-4)
+        if row["model"] == "beta-1":
+            assert row["loss"] == scores_before[name]["loss"]
+            assert row["l1"] != scores_before[name]["l1"]  # another grid
+    last = storage.read(copy / "results/test/iterations/002.h5", kind="candidates")
+    both = last["observed/l1"] - last["observed/l2"]
+    np.testing.assert_allclose(last["observed/objective"], both)
+
+
+def test_another_unit_of_pixels_trains_the_stated_constants_alone(copy, snakemake):
+    planned = snakemake("-n", change="compare.unit_pixels=900").stdout
+    made = re.findall(r"output: results/test/(trials|models)/(\S+)-\d+\.h5", planned)
+    assert set(made) == {("models", "beta-1")}
+
+
 def test_a_changed_stopping_rule_or_a_lost_figure_evaluates_nothing(copy, snakemake):
     (next((copy / "results/test/figures").glob("*.pdf"))).unlink()
-    assert "evaluate" not in snakemake("-n").stdout
+    assert "train_trial" not in snakemake("-n").stdout
     before = written(copy), written(copy, "iterations/*.h5")
     # Any improvement is negligible now: the search ends at its first fit, all of it kept.
     snakemake("search", change="search.stop_threshold=1000 search.stop_patience=1")
@@ -371,11 +418,11 @@ def test_a_trial_that_snakemake_has_no_record_of_is_not_taken_for_another(copy, 
     settings = storage.facts(copy / trial, kind="trial")["settings"]
     settings["training"]["batch_size"] = 40
     results = copy / "results/test"
-    with pytest.raises(InputError, match=r"design-0.h5: evaluated with other settings"):
+    with pytest.raises(InputError, match=r"design-0.h5: trained with other settings"):
         bo_iteration.main(
             [
                 *("--settings", "test", "--space", f"{results}/space.h5", "--iteration", "0"),
-                *("--candidates", f"{results}/design.h5", "--evaluated", json.dumps(settings)),
+                *("--candidates", f"{results}/design.h5", "--trained", json.dumps(settings)),
                 *("--trials", *(f"{results}/trials/design-{i}.h5" for i in range(3))),
                 *("--output", f"{results}/again.h5"),
             ]

@@ -1,18 +1,14 @@
 """One study's settings: its file, changes from the command line, defaults and checks."""
 
-import copy
-import math
 import re
 from collections.abc import Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 
-from zbo.base import channels
 from zbo.base.errors import InputError
+from zbo.base.settings import Study
 
 ROOT = Path(__file__).resolve().parents[3] / "config"  # what comes with zBO
 OWN = Path("config")  # a person's own, in the working folder
@@ -20,8 +16,6 @@ REDUCED = "-reduced"  # ending of the name of a study at its reduced scale
 
 # The paper's three problems: its figures and claims are about them.
 PAPER_STUDIES = ("mnist", "nanoparticles-3", "nanoparticles-7")
-
-ABOUT_CLASSES = ("l1", "l1-l2", "information")  # objectives that need two or more
 
 
 def files(root: Path | None = None) -> dict[str, Path]:
@@ -98,7 +92,7 @@ def load(name: str, changes: str = "", root: Path | None = None) -> dict[str, An
         root: A config folder to look in alone.
 
     Returns:
-        Every key of config/schema.yaml, nested as there.
+        Every key of `zbo.base.settings.Study`, nested as there.
 
     Raises:
         InputError: If the file is missing or a key is unknown, ill-typed or inconsistent.
@@ -128,16 +122,15 @@ def load(name: str, changes: str = "", root: Path | None = None) -> dict[str, An
     for change in re.split(r"\s+(?=[\w.-]+=)", changes.strip()):
         if change:
             _change(settings, change)
-    return check(settings, source=f"{path}{' (reduced)' * reduced}", root=root or ROOT)
+    return check(settings, source=f"{path}{' (reduced)' * reduced}")
 
 
-def check(settings: dict[str, Any], source: str, root: Path = ROOT) -> dict[str, Any]:
-    """Check settings against the schema and fill in its defaults.
+def check(settings: dict[str, Any], source: str) -> dict[str, Any]:
+    """Check settings and fill in defaults, both as zbo.base.settings has them.
 
     Args:
         settings: Keys and values as a study file holds them.
         source: Where they come from, named in errors.
-        root: The config folder.
 
     Returns:
         A new, complete dictionary.
@@ -145,43 +138,11 @@ def check(settings: dict[str, Any], source: str, root: Path = ROOT) -> dict[str,
     Raises:
         InputError: At the first key that is unknown, missing, ill-typed or inconsistent.
     """
-    schema = _schema(root)
-    settings = _whole(copy.deepcopy(settings))
-    _fill(settings, schema)
-    errors = sorted(
-        jsonschema.Draft202012Validator(schema).iter_errors(settings), key=lambda e: list(e.path)
-    )
-    if errors:
-        raise InputError(f"{source}: {_explain(errors[0])}")
-    if key := _not_finite(settings):
-        raise InputError(f"{source}: {key}: has to be a finite number")
-    beta_d = settings["trajectories"]["beta_d"]
-    searched = channels.each(channels.bounds(settings["trajectories"]))
-    for key, (low, high) in zip(("bounds", "beta_d"), searched, strict=False):
-        if low >= high:
-            raise InputError(
-                f"{source}: trajectories.{key}: [{low:g}, {high:g}] are the wrong way round or "
-                "equal; give the smaller first"
-            )
-    if channels.has_bounds(beta_d) and settings["model"]["classes"] < 2:
-        raise InputError(
-            f"{source}: trajectories.beta_d: {settings['model']['classes']} classes have no "
-            "discrete KL term to search for; give a number"
-        )
-    if settings["objective"]["window"] % 2 == 0:
-        raise InputError(f"{source}: objective.window: {settings['objective']['window']} is even")
-    if settings["model"]["classes"] < 2 and settings["objective"]["name"] in ABOUT_CLASSES:
-        raise InputError(
-            f"{source}: objective.name: '{settings['objective']['name']}' is about classes and "
-            f"model.classes is {settings['model']['classes']}: there are none to tell apart; set "
-            "objective.name to elbo or to your own as module:function, or model.classes to 2 or "
-            "more"
-        )
-    if "transfer" in settings["compare"]["models"] and settings["compare"]["transfer"] is None:
-        raise InputError(
-            f"{source}: compare.transfer: name the study whose optimum model transfer follows"
-        )
-    return settings
+    try:
+        study = Study(**_whole(settings))
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
+    return _whole(study.model_dump(mode="json"))
 
 
 def pick(settings: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
@@ -197,11 +158,6 @@ def pick(settings: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:
         else:
             picked[section] = settings[section]
     return picked
-
-
-@cache
-def _schema(root: Path) -> dict[str, Any]:
-    return yaml.safe_load((root / "schema.yaml").read_text())
 
 
 def _laid_over(settings: Any, differences: Any) -> Any:
@@ -247,59 +203,7 @@ def _parse(text: str, source: str) -> Any:
 def _whole(value: Any) -> Any:
     """Make whole numbers written as 3.0 integers, so that code may count on the type."""
     if isinstance(value, dict):
-        return {key: _whole(item) for key, item in value.items()}
+        return {str(key): _whole(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_whole(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _not_finite(value: Any, path: str = "") -> str:
-    """Name the first number that is NaN or infinite, or ""."""
-    if isinstance(value, dict):
-        parts = [_not_finite(item, f"{path}.{key}".lstrip(".")) for key, item in value.items()]
-    elif isinstance(value, list):
-        parts = [_not_finite(item, path) for item in value]
-    else:
-        return path if isinstance(value, float) and not math.isfinite(value) else ""
-    return next(filter(None, parts), "")
-
-
-def _fill(settings: Any, schema: dict[str, Any]) -> None:
-    # A default of a key whose section is absent counts too, so sections are made first.
-    for name, part in schema.get("properties", {}).items():
-        if "properties" in part:
-            if isinstance(settings.setdefault(name, {}), dict):
-                _fill(settings[name], part)
-        elif "default" in part:
-            settings.setdefault(name, copy.deepcopy(part["default"]))
-
-
-def _explain(error: jsonschema.ValidationError) -> str:
-    key = ".".join(str(part) for part in error.path)
-    if error.validator == "additionalProperties":
-        known = error.schema["properties"]
-        unknown = sorted(map(str, set(error.instance) - set(known)))[0]
-        at = f"{key}.{unknown}" if key else unknown
-        close = _closest(unknown, known)
-        return f"{at}: no such key; {close} (config/schema.yaml lists all)"
-    if error.validator == "required":
-        missing = sorted(set(error.validator_value) - set(error.instance))[0]
-        at = f"{key}.{missing}" if key else missing
-        meaning = error.schema["properties"][missing].get("description", "")
-        return f"{at}: has to be given: {meaning}"
-    hint = ""
-    if error.validator == "type" and isinstance(error.instance, str):
-        try:
-            float(error.instance)
-            hint = "; YAML reads this as text, write the number as 0.001 or 1.0e-3"
-        except ValueError:
-            pass
-    meaning = error.schema.get("description", "")
-    return f"{key}: {error.message}{hint}." + (f" {meaning}" if meaning else "")
-
-
-def _closest(word: str, known: dict[str, Any]) -> str:
-    import difflib
-
-    found = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
-    return f"did you mean '{found[0]}'?" if found else f"known here: {', '.join(sorted(known))}"

@@ -1,16 +1,18 @@
-"""One trial: train along a trajectory, score what it learned, say what failed."""
+"""One trial: train along a trajectory and keep what that learned; score what was kept.
 
-import dataclasses
+Training knows no objective and scoring trains nothing, so another objective asks what is kept.
+"""
+
 import itertools
 import logging
-import time
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from zbo.base import storage
 from zbo.base.storage import DONE
 from zbo.search import objective
 from zbo.trainer import jrvae, training
@@ -18,45 +20,58 @@ from zbo.trainer.checkpoint import Checkpoint
 
 log = logging.getLogger(__name__)
 
+HISTORY = ("loss", "reconstruction", "kl_c", "kl_d")  # what is kept of each cycle
+
 
 @dataclass(frozen=True)
 class Trial:
-    """What one evaluation found.
+    """What one trajectory's trainings learned.
 
     Attributes:
         status: "done", or why it failed.
+        kept: What `keep` keeps of each replicate, stacked; its history alone if the trial failed,
+            NaN from where a training diverged.
+        seeds: Of each replicate.
+    """
+
+    status: str
+    kept: dict[str, np.ndarray]
+    seeds: list[int]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What an objective says of one trial.
+
+    Attributes:
+        status: "done", or why there is no objective.
         objective: Mean over the replicates, NaN if failed.
         variance: Of that mean, from the replicates' spread; NaN with fewer than two.
-        scores: `objective.Score` of each replicate, shape (replicates, 4).
-        loss: Of each replicate at each cycle, shape (replicates, N); NaN after a failure.
-        manifolds: Of the first replicate, shape (max(K, 1), B, B, h, w); None if it failed.
-        seeds: Of each replicate.
-        seconds: Wall time.
+        scores: Of each replicate; none if its training failed.
     """
 
     status: str
     objective: float
     variance: float
-    scores: np.ndarray
-    loss: np.ndarray
-    manifolds: np.ndarray | None
-    seeds: list[int]
-    seconds: float
+    scores: list[objective.Score]
+
+    def mean(self, part: str) -> float:
+        """Average one part of the score over the replicates; NaN if there are none."""
+        return float(np.mean([getattr(one, part) for one in self.scores] or np.nan))
 
 
-def evaluate(
+def train(
     images: np.ndarray,
     beta_c: np.ndarray,
     beta_d: np.ndarray,
     model: jrvae.ModelSettings,
     settings: training.TrainingSettings,
-    scoring: objective.ObjectiveSettings,
     seeds: list[int],
     device: str = "cpu",
     progress: Callable[[int, float], None] | None = None,
     checkpoints: Sequence[Checkpoint] = (),
 ) -> Trial:
-    """Train a model along one trajectory and score what it learned (table 2), once a seed.
+    """Train a model along one trajectory, once per seed, and keep what it learned.
 
     A training that diverges fails the trial, with its reason; nothing is raised for it.
 
@@ -66,17 +81,14 @@ def evaluate(
         beta_d: Of the discrete latent, shape (N,).
         model: What to build.
         settings: How to train it.
-        scoring: What to maximize.
-        seeds: One a replicate; they train at once (see `training.run`).
-        device: Of training and scoring.
+        seeds: One per replicate; they train at once (see `training.run`).
+        device: Where to train, "cpu" or "cuda".
         progress: Called after each cycle with how many there were, over all replicates, and loss.
-        checkpoints: One a replicate, or none.
+        checkpoints: One per replicate, or none.
 
     Returns:
-        Objective, its parts and the training's history.
+        What `score` needs, whatever the objective.
     """
-    objective.check(scoring, images.shape[1:])
-    begin = time.perf_counter()
     count = itertools.count()
 
     def report(_: int, loss: float) -> None:
@@ -90,63 +102,123 @@ def evaluate(
         for seed, state in itertools.zip_longest(seeds, checkpoints)
     ]
     training.run(trainings)
-    scores = np.full((len(seeds), len(objective.PARTS)), np.nan)
-    manifolds, status = None, DONE
-    for i, (seed, trained) in enumerate(zip(seeds, trainings, strict=True)):
+    status, each = DONE, [_cycles(trained.history()) for trained in trainings]
+    for seed, trained in zip(seeds, trainings, strict=True):
         if trained.diverged is not None:
             status = f"failed with seed {seed}: {trained.diverged}"
             log.warning(status)
             break
-        encoding = jrvae.encode(trained.model, images)
-        learning = learned(trained.model, encoding, trained.history(), scoring.grid)
-        manifolds = learning.manifolds if manifolds is None else manifolds
-        found = objective.score(learning, scoring, device)
-        scores[i] = dataclasses.astuple(found)
-    if status == DONE and not np.isfinite(scores[:, 0]).all():
-        status = f"failed: objective '{scoring.name}' is not finite"
-    done = status == DONE
-    repeated = done and len(seeds) > 1
-    return Trial(
-        status=status,
-        objective=float(scores[:, 0].mean()) if done else np.nan,
-        variance=float(scores[:, 0].var(ddof=1) / len(seeds)) if repeated else np.nan,
-        scores=scores,
-        loss=np.stack([trained.history().loss for trained in trainings]),
-        manifolds=manifolds,
-        seeds=seeds,
-        seconds=time.perf_counter() - begin,
-    )
+    else:
+        each = [keep(trained.model, images, trained.history()) for trained in trainings]
+    return Trial(status, {name: np.stack([one[name] for one in each]) for name in each[0]}, seeds)
+
+
+def keep(network, images: np.ndarray, history: training.History) -> dict[str, np.ndarray]:
+    """Gather what a training learned, all that any objective may ask for.
+
+    Args:
+        network: Trained, built by `jrvae.build`.
+        images: What it was trained on, shape (n, h, w).
+        history: Of its training.
+
+    Returns:
+        Name of dataset to array: "weights/..." under pyroVED's names; z_mean, z_sd and
+        probabilities as `jrvae.Encoding` has them; each of `HISTORY`, shape (N,).
+    """
+    return {
+        **{f"weights/{name}": w for name, w in jrvae.weights(network).items()},
+        **vars(jrvae.encode(network, images)),
+        **_cycles(history),
+    }
+
+
+def _cycles(history: training.History) -> dict[str, np.ndarray]:
+    return {name: getattr(history, name) for name in HISTORY}
+
+
+def network(kept: Mapping[str, np.ndarray], model: jrvae.ModelSettings):
+    """Build the model whose weights `keep` kept."""
+    return jrvae.load_weights(jrvae.build(model, seed=0), storage.group(kept, "weights"))
 
 
 def learned(
-    model, encoding: jrvae.Encoding, history: training.History, grid: int
+    kept: Mapping[str, np.ndarray], model: jrvae.ModelSettings, grid: int
 ) -> objective.Learned:
     """Gather what an objective may look at.
 
     Args:
-        model: Trained.
-        encoding: Of the images it was trained on.
-        history: Of its training.
-        grid: B, images a side of a manifold.
+        kept: What `keep` kept of one training.
+        model: What was trained.
+        grid: B, images per side of a manifold.
 
     Returns:
         All that the training gave, without labels.
     """
     return objective.Learned(
-        manifolds=jrvae.manifolds(model, grid),
-        probabilities=encoding.probabilities,
-        z_mean=encoding.z_mean,
-        z_sd=encoding.z_sd,
-        reconstruction=float(history.reconstruction[-1]),
-        kl_c=float(history.kl_c[-1]),
-        kl_d=float(history.kl_d[-1]),
+        manifolds=jrvae.manifolds(network(kept, model), grid),
+        probabilities=kept["probabilities"],
+        z_mean=kept["z_mean"],
+        z_sd=kept["z_sd"],
+        reconstruction=float(kept["reconstruction"][-1]),
+        kl_c=float(kept["kl_c"][-1]),
+        kl_d=float(kept["kl_d"][-1]),
     )
+
+
+def score(trial: Trial, model: jrvae.ModelSettings, scoring: objective.ObjectiveSettings) -> Scored:
+    """Score what a trial's trainings learned (Biswas et al. 2023, table 2).
+
+    Args:
+        trial: What was kept of it.
+        model: What was trained.
+        scoring: What to maximize.
+
+    Returns:
+        The objective and its parts; failed where a training failed or an objective is not finite.
+
+    Raises:
+        InputError: As `objective.score` does.
+    """
+    objective.check(scoring, model.image_shape)
+    status, scores = trial.status, []
+    if status == DONE:
+        for i in range(len(trial.seeds)):
+            one = {name: values[i] for name, values in trial.kept.items()}
+            scores.append(objective.score(learned(one, model, scoring.grid), scoring))
+        if not np.isfinite([one.objective for one in scores]).all():
+            status = f"failed: objective '{scoring.name}' is not finite"
+            log.warning(status)
+    if status != DONE:
+        return Scored(status, np.nan, np.nan, scores)
+    values = np.array([one.objective for one in scores])
+    variance = float(values.var(ddof=1) / len(values)) if len(values) > 1 else np.nan
+    return Scored(status, float(values.mean()), variance, scores)
+
+
+def read_trial(path: str) -> tuple[Trial, jrvae.ModelSettings]:
+    """Read what trials/*.h5 kept of a trial, and what was trained.
+
+    Raises:
+        InputError: As `storage.read` does.
+    """
+    data = storage.read(path, kind="trial")
+    kept = {
+        name: values
+        for name, values in data.items()
+        if name.startswith("weights/") or name in (*HISTORY, "z_mean", "z_sd", "probabilities")
+    }
+    return Trial(data["status"], kept, data["seeds"].tolist()), model_in(path, kind="trial")
+
+
+def model_in(path: str, *, kind: str) -> jrvae.ModelSettings:
+    """Read what was trained from the file of a trial or a model."""
+    section = storage.facts(path, kind=kind)["model"]
+    return jrvae.ModelSettings(**section)
 
 
 def model_settings(section: dict[str, Any], image_shape: tuple[int, ...]) -> jrvae.ModelSettings:
     """Turn section `model` of a study into what `jrvae.build` builds, for images (h, w)."""
-    lists = {name: tuple(section[name]) for name in ("invariances", "hidden_dim")}
-    return jrvae.ModelSettings(image_shape=tuple(image_shape), **section | lists)
+    return jrvae.ModelSettings(image_shape=image_shape, **section)
 
 
 def seeds_of(name: str, count: int, seed: int) -> list[int]:

@@ -20,20 +20,10 @@ from torch import Tensor
 
 from zbo.base.errors import InputError
 from zbo.base.own import by_path
+from zbo.base.settings import ObjectiveSettings
 
 # Constants of SSIM for a data range of 1 (Wang et al. 2004).
 C1, C2 = 0.01**2, 0.03**2
-
-
-@dataclass(frozen=True)
-class ObjectiveSettings:
-    """Section `objective` of a study."""
-
-    name: str = "l1"
-    grid: int = 12
-    window: int = 5
-    sigma: float = 1.5
-    pairs: int = 1000
 
 
 @dataclass(frozen=True)
@@ -146,7 +136,7 @@ def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable |
 
 
 # What is maximized, of a training's measures, numbers or arrays of them; higher is better. Those
-# about classes are named in config.ABOUT_CLASSES, too.
+# about classes are named in settings.ABOUT_CLASSES, too.
 OBJECTIVES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
     "l1": lambda of: of["l1"],  # the paper's choice for MNIST
     "l1-l2": lambda of: of["l1"] - of["l2"],  # equation 2

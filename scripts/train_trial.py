@@ -1,10 +1,12 @@
-"""Train one jrVAE along one trajectory and score its manifolds (table 1, step 6; table 2)."""
+"""Train jrVAEs along one trajectory and keep what they learned (table 1, step 6; table 2)."""
+
+import time
 
 import numpy as np
 
 from zbo.base import channels, command, storage
 from zbo.base.errors import InputError
-from zbo.search import evaluation, objective
+from zbo.search import evaluation
 from zbo.trainer import training
 from zbo.trainer.checkpoint import Checkpoint
 
@@ -37,18 +39,20 @@ def main(argv: list[str] | None = None) -> None:
     )
     device = command.device(args.gpus)
     checkpoints = Checkpoint.beside(args.output, len(seeds))
-    trial = evaluation.evaluate(
+    model = evaluation.model_settings(settings["model"], images.shape[1:])
+    begin = time.perf_counter()
+    trial = evaluation.train(
         images,
         beta_c,
         beta_d,
-        evaluation.model_settings(settings["model"], images.shape[1:]),
+        model,
         training.TrainingSettings(**settings["training"]),
-        objective.ObjectiveSettings(**settings["objective"]),
         seeds,
         device,
         progress=command.progress_bar(len(seeds) * len(beta_c), args.trial),
         checkpoints=checkpoints,
     )
+    seconds = time.perf_counter() - begin
     storage.write(
         args.output,
         {
@@ -56,23 +60,18 @@ def main(argv: list[str] | None = None) -> None:
             "beta_c": beta_c,
             "beta_d": beta_d,
             "status": trial.status,
-            "objective": trial.objective,
-            "variance": trial.variance,
-            "scores": trial.scores,
-            "loss": trial.loss,
-            "manifolds": trial.manifolds,
             "seeds": np.array(trial.seeds),
+            **trial.kept,
         },
         kind="trial",
         settings=settings,
-        seconds=trial.seconds,
+        model=model.model_dump(mode="json"),
+        seconds=seconds,
         device=device,
     )
     for checkpoint in checkpoints:
         checkpoint.remove()
-    done = trial.status == storage.DONE
-    found = f"objective {trial.objective:.4g}" if done else trial.status
-    print(f"{args.output}: {found} ({trial.seconds:.0f} s)")
+    print(f"{args.output}: {trial.status} ({seconds:.0f} s)")
 
 
 if __name__ == "__main__":
