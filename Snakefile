@@ -19,16 +19,11 @@ CONFIG = OWN_CONFIG if os.path.exists(OWN_CONFIG) else str(PROJECT / OWN_CONFIG)
 configfile: CONFIG
 
 
-# Used where Snakemake is told to (`--sdm apptainer`); built by `make image`.
-IMAGE = "containers/zbo.sif"
-if not os.path.exists(IMAGE) and not PROJECT.samefile(os.getcwd()):
-    IMAGE = str(PROJECT / IMAGE)
-
-
-container: IMAGE
-
-
 include: "rules/common.smk"
+
+
+# Used where Snakemake is told to (`--sdm apptainer`); built by `make image`.
+container: IMAGE
 
 
 wildcard_constraints:

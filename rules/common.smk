@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,22 @@ from zbo.search.stopping import negligible
 BESIDE = "" if PROJECT.samefile(os.getcwd()) else f"{PROJECT}/"
 SCRIPTS = f"{BESIDE}scripts"
 CAPTIONS = f"{BESIDE}rules/captions"
+
+# The working folder's image, if it has one. Snakemake takes no name with a space in it.
+IMAGE = "containers/zbo.sif"
+if not os.path.exists(IMAGE):
+    IMAGE = f"{BESIDE}{IMAGE}"
+if len(IMAGE.split()) > 1:
+    os.makedirs(".snakemake", exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=".snakemake") as beside:
+        os.symlink(IMAGE, f"{beside}/zbo.sif")
+        os.replace(f"{beside}/zbo.sif", ".snakemake/zbo.sif")
+    IMAGE = ".snakemake/zbo.sif"
+
+# The image's jobs see the working folder alone by themselves.
+if BESIDE:
+    bound = filter(None, [os.environ.get("APPTAINER_BIND"), str(PROJECT)])
+    os.environ["APPTAINER_BIND"] = ",".join(dict.fromkeys(",".join(bound).split(",")))
 
 # The code that lies there runs, in the image and on every node, whatever is installed there.
 shell.prefix(
