@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from zbo.base import channels, command, storage
+from zbo.base import channels, command, files, storage
 from zbo.base.errors import InputError
 from zbo.rivals import ground, population, replay
 from zbo.rivals.arena import Arena
@@ -27,15 +27,16 @@ class Real(Arena):
 
     def __init__(self, args, images: dict, space: dict) -> None:
         settings = args.settings
-        trajectories, feasible = settings["trajectories"], space["feasible"]
+        trajectories = settings["trajectories"]
+        z, beta = files.feasible(space)
         self.settings, self.images = settings, images
         self.measured: list[dict[str, float]] = []
         self.seeds: list[int] = []
         name = f"{args.search} {args.repeat}"
         self.stream = evaluation.seeds_of(name, 1000, settings["seed"])
         super().__init__(
-            z=space["z"][feasible],
-            beta=space["beta"][feasible],
+            z=z,
+            beta=beta,
             bounds=channels.bounds(trajectories),
             families=tuple(trajectories["families"]),
             rng=np.random.default_rng(self.stream.pop()),

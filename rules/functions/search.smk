@@ -76,7 +76,7 @@ def course(path, changed):
     """What decides whether an iteration ends the search; read again only when the file changed."""
     try:
         iteration = storage.read(
-            path, kind="candidates", only=("improvements", "spread")
+            path, kind="iteration", only=("improvements", "spread")
         )
     except InputError as error:
         raise WorkflowError(str(error)) from None

@@ -149,15 +149,21 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     beta = sampled["beta"]
     what = " and ".join(channels.NAMES[: len(channels.split(beta))])
     feasible = storage.read(folder / "space.h5", kind="space")["feasible"]
-    optimum = storage.read(folder / "optimum.h5", kind="candidates")
+    optimum = storage.read(folder / "optimum.h5", kind="optimum")
     end = int(optimum["iterations"])
-    last = storage.read(folder / f"iterations/{end:03d}.h5", kind="candidates")
+    last = storage.read(folder / f"iterations/{end:03d}.h5", kind="iteration")
     # By what asked for them: an earlier run may have left more.
     asked = [folder / "design.h5", *(folder / f"iterations/{k:03d}.h5" for k in range(end))]
     trials = [
         folder / f"trials/{path.stem}-{index}.h5"
         for path in asked
-        for index in range(len(storage.read(path, kind="candidates", only=("index",))["index"]))
+        for index in range(
+            len(
+                storage.read(path, kind=("design", "iteration", "constants"), only=("index",))[
+                    "index"
+                ]
+            )
+        )
     ]
     rows = storage.read_table(folder / "scores.csv")
     models = [folder / f"models/{row['model']}-{row['replicate']}.h5" for row in rows]

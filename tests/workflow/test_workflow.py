@@ -12,13 +12,14 @@ import struct
 import subprocess
 import time
 
+import h5py
 import numpy as np
 import pytest
 from cluster.testbed import until
 from conftest import ROOT, environment, snakemake_command
 
 import bo_iteration
-from zbo.base import config, storage
+from zbo.base import config, files, storage
 from zbo.base.errors import InputError
 from zbo.search import evaluation, objective
 
@@ -154,6 +155,19 @@ def test_a_model_without_classes_from_images_to_report(snakemake, checkout):
     page = (checkout / "results/report.html").read_text()
     assert "rVAE, zBO optimum" in page and "jrVAE" not in page.split("<table")[-1]
     assert page.count("data:image/png;base64,") == 9
+
+
+def test_every_dataset_says_what_it_is(finished):
+    for path in sorted((finished / "results/test").rglob("*.h5")):
+        with h5py.File(path) as file:
+
+            def told(name, item, path=path):
+                if isinstance(item, h5py.Dataset):
+                    assert "text" in item.attrs, f"{path}: {name}: describe it in zbo.base.files"
+                    known = files.ranks(item.attrs["dims"])
+                    assert known is None or item.ndim in known, f"{path}: {name}: {item.shape}"
+
+            file.visititems(told)
 
 
 def test_the_report_tells_of_the_study(finished):
