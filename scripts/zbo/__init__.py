@@ -7,7 +7,7 @@ base           errors     what a person's mistake is called
                storage    HDF5 files and tables, whole or not at all
                channels   what a trajectory holds: β_c, or β_c and β_d
                compared   the models that can be compared, a table
-               objectives  what can be maximized, a table of formulas over measures
+               objectives what can be maximized, a table of formulas over measures
                searches   zBO and its rivals, a table of what each is
                config     one study's settings, checked against config/schema.yaml
                command    what every script does the same way
