@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 
 from zbo.base import channels, command, config, storage
+from zbo.base.compared import named
 from zbo.base.errors import InputError
 from zbo.base.storage import DONE
 from zbo.drawing import plots
@@ -261,7 +262,9 @@ def score_table(path: Path) -> dict[str, Any]:
             spread.in_words(np.array([float(row[name] or "nan") for row in of_model]), form)
             for name, form in ((name, COLUMNS[name][1]) for name in shown)
         ]
-        name = plots.called(model, int(of_model[0]["classes"])).replace(plots.BETA, "β_c")
+        name = named(model).label
+        if of_model[0]["classes"] == "0":
+            name = name.replace("jrVAE", "rVAE")
         table.append([name, seeds, *cells])
     return {"head": ["model", "seeds", *(COLUMNS[name][0] for name in shown)], "rows": table}
 

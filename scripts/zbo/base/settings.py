@@ -10,10 +10,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from annotated_types import Ge, Gt, Le, Len, Lt
 from pydantic import AfterValidator, Discriminator, Field, Strict, Tag, model_validator
 
+from zbo.base import compared
 from zbo.base.errors import InputError
+from zbo.base.objectives import OBJECTIVES, OF_STUDY
+from zbo.base.searches import SEARCHES
 from zbo.base.section import Section
-
-ABOUT_CLASSES = ("l1", "l1-l2", "information")  # objectives that need two or more
 
 # Strict: True is no number, 1.5 no whole number, and "3", a text, is neither.
 Integer = Annotated[int, Strict()]
@@ -41,6 +42,15 @@ def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _objective(name: str) -> str:
+    if name not in OBJECTIVES and ":" not in name:
+        known = ", ".join(OF_STUDY)
+        raise ValueError(
+            f"there is no objective '{name}'; choose from {known}, or give module:function"
+        )
+    return name
+
+
 def _odd(side: int) -> int:
     if side % 2 == 0:
         raise ValueError(f"{side} is even")
@@ -57,24 +67,8 @@ CountOrWord = Annotated[
     Annotated[Count, Tag("number")] | Annotated[str, Field(pattern=r"^(all|auto)$"), Tag("word")],
     Discriminator(lambda given: "word" if isinstance(given, str) else "number"),
 ]
-Compared = Annotated[
-    str, Field(pattern=r"^(vanilla|vae|beta-[0-9]+([.][0-9]+)?|constant|optimum|transfer)$")
-]
-Search = Literal[
-    "random",
-    "random-mean",
-    "lottery",
-    "constants",
-    "zbo",
-    "zbo-paper",
-    "zbo-seeds",
-    "tpe",
-    "cma-es",
-    "bo-knots",
-    "bo-cycles",
-    "turbo",
-    "population",
-]
+Compared = Annotated[str, Field(pattern=rf"^({compared.PATTERN})$")]
+Search = Literal[tuple(SEARCHES)]  # pyright: ignore
 
 
 def _whole_section() -> Any:
@@ -227,7 +221,7 @@ class ObjectiveSettings(Section):
     """What is maximized (table 2)."""
 
     section: ClassVar = "objective"
-    name: str = "l1"
+    name: Annotated[str, AfterValidator(_objective)] = "l1"
     """l1, l1-l2, information (mutual information of image and class), elbo (evidence lower bound),
     or your own as module:function (see scripts/zbo/search/objective.py)."""
     grid: Annotated[Integer, Ge(2)] = 12
@@ -394,7 +388,7 @@ class Study(Section):
                 f"trajectories.beta_d: {classes} classes have no discrete KL term to search for; "
                 "give a number"
             )
-        if classes < 2 and objective in ABOUT_CLASSES:
+        if classes < 2 and objective in OBJECTIVES and OBJECTIVES[objective].about_classes:
             raise InputError(
                 f"objective.name: '{objective}' is about classes and model.classes is {classes}: "
                 "there are none to tell apart; set objective.name to elbo or to your own as "
