@@ -42,10 +42,11 @@ if len(IMAGE.split()) > 1:
         os.replace(f"{beside}/zbo.sif", ".snakemake/zbo.sif")
     IMAGE = ".snakemake/zbo.sif"
 
-# The image's jobs see the working folder alone by themselves.
+# By themselves the image's jobs see no folder but the working one.
 if BESIDE:
-    bound = filter(None, [os.environ.get("APPTAINER_BIND"), str(PROJECT)])
-    os.environ["APPTAINER_BIND"] = ",".join(dict.fromkeys(",".join(bound).split(",")))
+    bound = os.environ.get("APPTAINER_BIND", "").split(",")
+    if str(PROJECT) not in bound:
+        os.environ.update(APPTAINER_BIND=",".join(filter(None, [*bound, str(PROJECT)])))
 
 # The code that lies there runs, in the image and on every node, whatever is installed there.
 shell.prefix(
