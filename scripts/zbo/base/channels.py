@@ -19,12 +19,12 @@ def bounds(trajectories: dict) -> Bounds:
     """Give what is searched, from section `trajectories` of a study.
 
     Args:
-        trajectories: Has `bounds`, β_c's, and `beta_d`; a stage that knows no `beta_d` takes β_c's.
+        trajectories: Has `bounds`, β_c's, and `beta_d`, a number or bounds as well.
 
     Returns:
         (low, high) of β_c, or of β_c and of β_d, dimensionless.
     """
-    beta_c, beta_d = tuple(trajectories["bounds"]), trajectories.get("beta_d")
+    beta_c, beta_d = tuple(trajectories["bounds"]), trajectories["beta_d"]
     return (beta_c, tuple(beta_d)) if has_bounds(beta_d) else beta_c
 
 

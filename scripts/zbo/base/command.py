@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, KeysView
 from pathlib import Path
 from typing import IO, Any
 
@@ -37,12 +37,49 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def _settings(text: str) -> dict[str, Any]:
     try:
         if text.lstrip().startswith("{"):  # complete and checked: the workflow gives them
-            return json.loads(text)
+            return Given(json.loads(text))
         from zbo.base import config
 
         return config.load(text)
     except ValueError as error:  # argparse would replace its message
         raise argparse.ArgumentTypeError(str(error)) from error
+
+
+class Given(dict):
+    """The settings that a step's rule passes on: what is not among them is an error, not a default.
+
+    Sections are of this class, too. One that the rule passes in part cannot be unpacked (`**`), as
+    defaults would stand in for the rest; `items` gives the part.
+    """
+
+    def __init__(self, values: dict[str, Any], section: str = "") -> None:
+        super().__init__(
+            {name: Given(v, name) if isinstance(v, dict) else v for name, v in values.items()}
+        )
+        self.section = section
+
+    def __missing__(self, name: str) -> Any:
+        step = Path(sys.argv[0]).name
+        raise InputError(
+            f"the rule of {step} does not pass {f'{self.section}.{name}'.lstrip('.')}; "
+            "name it in its params.settings"
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def keys(self) -> KeysView[str]:
+        """List the keys, as unpacking does.
+
+        Raises:
+            InputError: If the section was passed in part.
+        """
+        from zbo.base.settings import Study
+
+        if self.section in Study.model_fields:
+            for name in Study.model_fields[self.section].annotation.model_fields:
+                self[name]
+        return super().keys()
 
 
 def _positive(text: str) -> int:

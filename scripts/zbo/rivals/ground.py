@@ -90,7 +90,9 @@ def measure(
         TrainingDiverged: If a cycle's loss is not finite.
     """
     seen = images["images"][images["subset"]]
-    scoring = ObjectiveSettings(**settings["objective"])
+    # Whatever is maximized, all are measured.
+    measuring = {name: value for name, value in settings["objective"].items() if name != "name"}
+    scoring = ObjectiveSettings(**measuring)
     network = jrvae.build(evaluation.model_settings(settings["model"], seen.shape[1:]), seed)
     beta_c, beta_d = channels.along(beta, settings["trajectories"]["beta_d"])
     schedule = training.TrainingSettings(**settings["training"])
