@@ -87,7 +87,7 @@ def load(path: str) -> Ground:
         beta=table["beta"],
         constant=table["constant"].astype(bool),
         repeats=repeats,
-        bounds=channels.bounds(made),
+        bounds=channels.bounds({"beta_d": None} | made),
         unit_beta=float(table["unit_beta"]),
         families=tuple(made["families"]),
         cycles=table["cycles"],
