@@ -3,17 +3,14 @@
 import base64
 import contextlib
 import csv
-import importlib
 import json
 import os
 import re
-import shlex
 import shutil
 import signal
 import struct
 import subprocess
 import time
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -22,7 +19,7 @@ from cluster.testbed import until
 from conftest import ROOT, environment, snakemake_command
 
 import bo_iteration
-from zbo.base import command, config, files, storage
+from zbo.base import config, files, storage
 from zbo.base.errors import InputError
 from zbo.search import evaluation, objective
 
@@ -492,67 +489,3 @@ def test_mnist_cut_down(checkout, snakemake, monkeypatch):
     optimum = storage.read(checkout / "results/mnist/optimum.h5", kind="candidates")
     assert optimum["beta"].shape == (1, 2)
     assert (optimum["beta"] > 0).all()
-
-
-def commands(folder, *targets):
-    """The first command line of each step that a run of the targets would start."""
-    done = subprocess.run(
-        [*snakemake_command(*targets, "-n", "-p", "--forceall"), "--workflow-profile", "none"],
-        cwd=folder, env=environment(), text=True, check=False,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    found = {}
-    for said in re.findall(r"^ +python (.*?)(?: 2?>|$)", done.stdout.replace("\\\n", " "), re.M):
-        *_, step = re.findall(r"SCRIPTS/(\w+)\.py", said) or [None]
-        words = shlex.split(said)
-        if step and "--settings" in words:
-            found.setdefault(step, words[words.index("--settings") :])
-    return found
-
-
-def test_a_step_reads_just_the_settings_that_its_rule_passes(finished, tmp_path, monkeypatch):
-    reads, writing = set(), []
-
-    class Recorded(command.Given):
-        def __getitem__(self, name):
-            value = super().__getitem__(name)
-            if not isinstance(value, dict) and not writing:
-                reads.add(f"{self.section}.{name}".lstrip("."))
-            return value
-
-        def items(self):
-            if self.section and not writing:
-                reads.update(f"{self.section}.{name}" for name in dict.keys(self))
-            return super().items()
-
-        def keys(self):
-            return dict(self.items()).keys() if self.section else super().keys()
-
-    def write(*arguments, **facts):
-        writing.append(True)
-        try:
-            written(*arguments, **facts)
-        finally:
-            writing.clear()
-
-    written = storage.write
-    monkeypatch.setattr(command, "Given", Recorded)
-    monkeypatch.setattr(storage, "write", write)
-    monkeypatch.chdir(finished)
-    unread = {}
-    steps = commands(finished, "all")
-    assert len(steps) >= 11
-    for step, words in steps.items():
-        given = json.loads(words[words.index("--settings") + 1])
-        passed = {
-            f"{section}.{name}" if isinstance(part, dict) else section
-            for section, part in given.items()
-            for name in (part if isinstance(part, dict) else [""])
-        }
-        words[words.index("--output") + 1] = str(tmp_path / Path(words[-1]).name)
-        reads.clear()
-        importlib.import_module(step).main(words)
-        if passed != reads:
-            unread[step] = sorted(passed ^ reads)
-    assert not unread
