@@ -1,26 +1,29 @@
 # zBO: latent Bayesian optimization of training trajectories, from images to figures.
 # Which studies run is config/config.yaml's to say; on which machine, a profile's.
 
+import os
+from pathlib import Path
 from snakemake.utils import min_version
 
 min_version("9.0")
 
-
-configfile: "config/config.yaml"
-
-
-# Used where Snakemake is told to (`--sdm apptainer`); built by `make image`.
-IMAGE = "containers/zbo.sif"
+# Code, captions and the studies that come with zBO lie beside this file. Results, logs and studies of
+# one's own are the working folder's, which may be another (`--directory`).
+PROJECT = Path(workflow.current_basedir)
 
 
-container: IMAGE
+OWN_CONFIG = "config/config.yaml"
+CONFIG = OWN_CONFIG if os.path.exists(OWN_CONFIG) else str(PROJECT / OWN_CONFIG)
+
+
+configfile: CONFIG
 
 
 include: "rules/common.smk"
 
 
-# The code that lies here runs, in the image and on every node, whatever is installed there.
-shell.prefix(f"set -euo pipefail; export PYTHONPATH={shlex.quote(str(SCRIPTS))}; ")
+# Used where Snakemake is told to (`--sdm apptainer`); built by `make image`.
+container: IMAGE
 
 
 wildcard_constraints:
@@ -34,6 +37,14 @@ wildcard_constraints:
     search=r"[a-z-]+",
     repeat=r"\d+",
     objective=r"[^/]+",
+
+
+include: "rules/data.smk"
+include: "rules/trajectories.smk"
+include: "rules/search.smk"
+include: "rules/judge.smk"
+include: "rules/rivals.smk"
+include: "rules/drawing.smk"
 
 
 rule all:
@@ -50,18 +61,6 @@ rule search:
     input:
         last_iterations,
         expand("results/{study}/optimum.h5", study=RUN),
-
-
-include: "rules/data.smk"
-include: "rules/trajectories.smk"
-include: "rules/search.smk"
-include: "rules/compare.smk"
-include: "rules/figures.smk"
-include: "rules/ground.smk"
-include: "rules/rivals.smk"
-include: "rules/paper.smk"
-include: "rules/claims.smk"
-include: "rules/report.smk"
 
 
 # On a cluster these run beside Snakemake; what is left is a job each.

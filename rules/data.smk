@@ -3,21 +3,25 @@
 # would train everything again. Scores and figures do.
 
 
-rule images:
+include: "functions/data.smk"
+
+
+rule prepare_images:
     """Read, scale and balance the images; draw the subset of the search."""
     input:
         image_files,
     output:
         "results/{study}/images.h5",
     log:
-        "logs/{study}/images.log",
+        "logs/{study}/prepare_images.log",
     benchmark:
-        "benchmarks/{study}/images.tsv"
+        "benchmarks/{study}/prepare_images.tsv"
     params:
-        settings=settings_for("images"),
+        settings=settings_for("seed", "images"),
+        files=digest_of_images,
     shell:
         """
-        python scripts/prepare_images.py \
+        python "$SCRIPTS/prepare_images.py" \
             --settings {params.settings:q} \
             --output {output:q} >{log:q} 2>&1
         """

@@ -2,6 +2,9 @@
 # iterations/*.h5 and optimum.h5.
 
 
+include: "functions/search.smk"
+
+
 rule design:
     """Choose the starting trials in the feasible space."""
     input:
@@ -15,17 +18,27 @@ rule design:
     resources:
         batch_size=batch_size,
     params:
-        settings=settings_for("design"),
+        settings=settings_for("seed", "search.initial", "search.design"),
     shell:
         # The batch is only checked, so it comes as a resource: a changed parameter would run the
         # design again.
         """
-        python scripts/design.py \
+        python "$SCRIPTS/design.py" \
             --settings {params.settings:q} \
             --space {input:q} \
             --batch-size {resources.batch_size} \
             --output {output:q} >{log:q} 2>&1
         """
+
+
+settings_of_training = settings_for(
+    "seed",
+    "trajectories.beta_d",
+    "model",
+    "training",
+    "search.replicates",
+    "search.seeds",
+)
 
 
 rule train_trial:
@@ -44,11 +57,11 @@ rule train_trial:
     resources:
         gpu=1,
     params:
-        settings=settings_for("train_trial"),
+        settings=settings_of_training,
         index=index_of_trial,
     shell:
         """
-        python scripts/warm.py scripts/train_trial.py \
+        python "$SCRIPTS/warm.py" "$SCRIPTS/train_trial.py" \
             --settings {params.settings:q} \
             --threads {threads} \
             --gpus {resources.gpu} \
@@ -75,13 +88,20 @@ checkpoint bo_iteration:
     resources:
         budget=budget,
     params:
-        settings=settings_for("bo_iteration"),
-        trained=settings_for("train_trial"),
+        settings=settings_for(
+            "seed",
+            "objective",
+            "search.batch_size",
+            "search.surrogate",
+            "search.acquisition",
+            "search.ucb_beta",
+        ),
+        trained=settings_of_training,
     shell:
         # Its one line of progress goes to the terminal, the rest to the log. The budget comes as a
         # resource since a changed parameter would run every iteration again.
         """
-        python scripts/warm.py scripts/bo_iteration.py \
+        python "$SCRIPTS/warm.py" "$SCRIPTS/bo_iteration.py" \
             --settings {params.settings:q} \
             --threads {threads} \
             --space {input.space:q} \
@@ -94,7 +114,7 @@ checkpoint bo_iteration:
         """
 
 
-rule optimum:
+rule choose_optimum:
     """Take the optimum out of the last iteration."""
     input:
         space="results/{study}/space.h5",
@@ -102,14 +122,14 @@ rule optimum:
     output:
         "results/{study}/optimum.h5",
     log:
-        "logs/{study}/optimum.log",
+        "logs/{study}/choose_optimum.log",
     benchmark:
-        "benchmarks/{study}/optimum.tsv"
+        "benchmarks/{study}/choose_optimum.tsv"
     params:
-        settings=settings_for("optimum"),
+        settings=settings_for("search.stop_threshold", "search.stop_patience"),
     shell:
         """
-        python scripts/choose_optimum.py \
+        python "$SCRIPTS/choose_optimum.py" \
             --settings {params.settings:q} \
             --space {input.space:q} \
             --iteration {input.iteration:q} \

@@ -2,39 +2,41 @@
 # Needs settings alone; makes trajectories.h5, trajectory_vae.h5 and space.h5.
 
 
-rule trajectories:
+rule sample_trajectories:
     """Sample trajectories from each family."""
     output:
         "results/{study}/trajectories.h5",
     log:
-        "logs/{study}/trajectories.log",
+        "logs/{study}/sample_trajectories.log",
     benchmark:
-        "benchmarks/{study}/trajectories.tsv"
+        "benchmarks/{study}/sample_trajectories.tsv"
     params:
-        settings=settings_for("trajectories"),
+        settings=settings_for("seed", "trajectories"),
     shell:
         """
-        python scripts/sample_trajectories.py \
+        python "$SCRIPTS/sample_trajectories.py" \
             --settings {params.settings:q} \
             --output {output:q} >{log:q} 2>&1
         """
 
 
-rule trajectory_vae:
+rule train_trajectory_vae:
     """Train the VAE that compresses trajectories into latent points."""
     input:
         "results/{study}/trajectories.h5",
     output:
         "results/{study}/trajectory_vae.h5",
     log:
-        "logs/{study}/trajectory_vae.log",
+        "logs/{study}/train_trajectory_vae.log",
     benchmark:
-        "benchmarks/{study}/trajectory_vae.tsv"
+        "benchmarks/{study}/train_trajectory_vae.tsv"
     params:
-        settings=settings_for("trajectory_vae"),
+        settings=settings_for(
+            "seed", "trajectories.bounds", "trajectories.beta_d", "trajectory_vae"
+        ),
     shell:
         """
-        python scripts/train_trajectory_vae.py \
+        python "$SCRIPTS/train_trajectory_vae.py" \
             --settings {params.settings:q} \
             --threads {threads} \
             --trajectories {input:q} \
@@ -42,21 +44,23 @@ rule trajectory_vae:
         """
 
 
-rule search_space:
+rule build_space:
     """Lay out the latent points and drop those with infeasible trajectories."""
     input:
         "results/{study}/trajectory_vae.h5",
     output:
         "results/{study}/space.h5",
     log:
-        "logs/{study}/space.log",
+        "logs/{study}/build_space.log",
     benchmark:
-        "benchmarks/{study}/space.tsv"
+        "benchmarks/{study}/build_space.tsv"
     params:
-        settings=settings_for("space"),
+        settings=settings_for(
+            "trajectories.bounds", "trajectories.beta_d", "trajectory_vae", "space"
+        ),
     shell:
         """
-        python scripts/build_space.py \
+        python "$SCRIPTS/build_space.py" \
             --settings {params.settings:q} \
             --threads {threads} \
             --trajectory-vae {input:q} \

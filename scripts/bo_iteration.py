@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from zbo.base import command, storage
+from zbo.base import command, files, storage
 from zbo.base.errors import InputError
 from zbo.base.storage import DONE
 from zbo.search import evaluation, objective, optimize
@@ -30,8 +30,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
     space = storage.read(args.space, kind="space")
-    z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
-    before = storage.read(args.candidates, kind="candidates")
+    z, beta = files.feasible(space)
+    before = storage.read(args.candidates, kind=("design", "iteration"))
     scoring = objective.ObjectiveSettings(**args.settings["objective"])
     seen = _observations(before, args.trials, args.trained, scoring)
 
@@ -64,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
             "best_estimated": estimated,
             **{f"surrogate/{name}": value for name, value in fit.hyperparameters.items()},
         },
-        kind="candidates",
+        kind="iteration",
         settings=args.settings,
     )
     _show(args, seen, fit, optimizer)

@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> None:
     model = vae.restore(
         storage.group(trained, "weights"),
         channels.bounds(args.settings["trajectories"]),
-        vae.settings_of(args.settings),
+        vae.TrajectoryVAESettings(**args.settings["trajectory_vae"]),
     )
     chosen = args.settings["space"]
     z, beta, feasible = space.search_space(

@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
     scoring = ObjectiveSettings(**args.settings["objective"])
-    beta = storage.read(args.constants, kind="candidates")["beta"]
+    beta = storage.read(args.constants, kind="constants")["beta"]
     scored = [evaluation.score(*evaluation.read_trial(path), scoring) for path in args.trials]
     objective = np.array([trial.objective for trial in scored])
     if np.isnan(objective).all():
@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     storage.write(
         args.output,
         {"beta": beta[[best]], "tried": beta[..., 0], "objective": objective},
-        kind="candidates",
+        kind="best_constant",
         settings=args.settings,
     )
 

@@ -11,7 +11,7 @@ def main(argv: list[str] | None = None) -> None:
     trajectories = args.settings["trajectories"]
     count = args.settings["compare"]["constants"]
     beta = families.constants(channels.bounds(trajectories), trajectories["cycles"], count)
-    storage.write(args.output, {"beta": beta}, kind="candidates", settings=args.settings)
+    storage.write(args.output, {"beta": beta}, kind="constants", settings=args.settings)
 
 
 if __name__ == "__main__":

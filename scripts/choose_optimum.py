@@ -1,6 +1,6 @@
 """Take the optimum out of the last iteration: what the search recommends, not a lucky trial."""
 
-from zbo.base import command, storage
+from zbo.base import command, files, storage
 from zbo.search.stopping import negligible
 
 
@@ -11,8 +11,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="optimum.h5")
     args = parser.parse_args(argv)
     space = storage.read(args.space, kind="space")
-    z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
-    last = storage.read(args.iteration, kind="candidates")
+    z, beta = files.feasible(space)
+    last = storage.read(args.iteration, kind="iteration")
     estimated, evaluated = last["best_estimated"], last["best_evaluated"]
     search = args.settings["search"]
     why = negligible(
@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
             "negligible": search["stop_threshold"] * last["spread"],
             "stop": why or "budget of iterations spent",
         },
-        kind="candidates",
+        kind="optimum",
         settings=args.settings,
     )
 

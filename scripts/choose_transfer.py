@@ -20,13 +20,13 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     trajectories = args.settings["trajectories"]
     beta = families.transfer(
-        storage.read(args.optimum, kind="candidates")["beta"],
+        storage.read(args.optimum, kind="optimum")["beta"],
         tuple(zip(args.bounds[::2], args.bounds[1::2], strict=True)),
         trajectories["cycles"],
         channels.bounds(trajectories),
     )
     storage.write(
-        args.output, {"beta": beta.astype(np.float32)}, kind="candidates", settings=args.settings
+        args.output, {"beta": beta.astype(np.float32)}, kind="transfer", settings=args.settings
     )
 
 

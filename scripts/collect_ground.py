@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--blocks", required=True, nargs="+", help="ground/*.h5")
     parser.add_argument("--output", required=True, help="ground.h5")
     args = parser.parse_args(argv)
-    design = storage.read(args.design, kind="candidates")
+    design = storage.read(args.design, kind="ground_design")
     blocks = [storage.read(path, kind="ground") for path in args.blocks]
     blocks = [block for block in blocks if block]  # one whose every training diverged is empty
     names = [name for name in blocks[0] if name not in ground.WHOLE_MODELS]

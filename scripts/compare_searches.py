@@ -17,13 +17,12 @@ import numpy as np
 from tqdm import tqdm
 
 from zbo.base import command, storage
+from zbo.base import searches as known
 from zbo.base.errors import InputError
-from zbo.rivals import ground, replay, searches
-from zbo.rivals.searches import LATENT, SEARCHES, START, Search, zbo
+from zbo.base.objectives import OBJECTIVES
+from zbo.rivals import replay, searches
+from zbo.rivals.searches import SEARCHES, START, Search, zbo
 
-# What a search in all N values of β would propose is unlike anything in the table, and of one
-# trajectory the table has few seeds.
-NOT_REPLAYED = ("bo-cycles", "turbo", "zbo-seeds")
 LOTTERIES = ("lottery", "lottery, beta 1")
 TWO_SEEDS = "zbo, two seeds a point"
 
@@ -65,7 +64,7 @@ VARIANTS = {
     "zbo, start of 20": zbo(initial=20),
     "zbo, start of 5": zbo(initial=5),
 }
-COMPARED = {name: s for name, s in SEARCHES.items() if name not in NOT_REPLAYED} | VARIANTS
+COMPARED = {name: s for name, s in SEARCHES.items() if known.SEARCHES[name].replayed} | VARIANTS
 NAMES = [*LOTTERIES, *COMPARED]
 
 
@@ -83,12 +82,12 @@ def main(argv: list[str] | None = None) -> None:
     budget = args.budget or args.settings["rivals"]["budget"]
     replays = args.replays or args.settings["rivals"]["replays"]
     joint = _load(args.ground).beta.ndim == 3
-    names = [name for name in NAMES if not joint or name not in SEARCHES or name in LATENT]
+    names = [name for name in NAMES if not joint or name not in SEARCHES or name in known.LATENT]
     if budget < 4:  # does not pay the two points that a surrogate needs
         names.remove(TWO_SEEDS)
     chosen = args.searches or names
     for given, offered in [
-        (args.objective, ground.OBJECTIVES),
+        (args.objective, OBJECTIVES),
         *((name, names) for name in chosen),
     ]:
         if given not in offered:
@@ -110,7 +109,7 @@ def _replay(
     path: str, name: str, objective: str, judge: str, budget: int, seed: list[int]
 ) -> dict[int, dict[str, float]]:
     """One replay of one search: what stood after so many trainings."""
-    table, maximized = _load(path), ground.OBJECTIVES[objective]
+    table, maximized = _load(path), OBJECTIVES[objective]
     values, judged = maximized(table.at()), table.at()[judge]
     one = replay.Replay(table, maximized, np.random.default_rng(seed), split=name not in LOTTERIES)
     if name in LOTTERIES:

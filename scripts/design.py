@@ -1,6 +1,6 @@
 """Choose the starting trials in the feasible space (table 1, step 5)."""
 
-from zbo.base import command, storage
+from zbo.base import command, files, storage
 from zbo.search import optimize
 
 
@@ -11,14 +11,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="design.h5")
     args = parser.parse_args(argv)
     space = storage.read(args.space, kind="space")
-    z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
+    z, beta = files.feasible(space)
     settings = optimize.settings_of(args.settings, batch_size=args.batch_size)
     optimizer = optimize.Optimizer(z, settings, args.settings["seed"])
     index = optimizer.ask()
     storage.write(
         args.output,
         {"index": index, "z": z[index], "beta": beta[index]},
-        kind="candidates",
+        kind="design",
         settings=args.settings,
     )
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zbo.base import channels, command, storage
+from zbo.base import channels, command, files, storage
 from zbo.search import optimize
 from zbo.trajectories import families, vae
 
@@ -15,7 +15,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     chosen, trajectories = args.settings["ground"], args.settings["trajectories"]
     space = storage.read(args.space, kind="space")
-    z, beta = space["z"][space["feasible"]], space["beta"][space["feasible"]]
+    z, beta = files.feasible(space)
     index = optimize.initial_design(
         z, chosen["points"], "sobol", args.settings["seed"], key="ground.points"
     )
@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     model = vae.restore(
         storage.group(storage.read(args.trajectory_vae, kind="trajectory_vae"), "weights"),
         bounds,
-        vae.settings_of(args.settings),
+        vae.TrajectoryVAESettings(**args.settings["trajectory_vae"]),
     )
     repeats = [chosen["seeds"]] * len(index) + [chosen["constant_seeds"]] * len(constants)
     storage.write(
@@ -36,7 +36,7 @@ def main(argv: list[str] | None = None) -> None:
             "constant": np.arange(len(repeats)) >= len(index),
             "repeats": np.array(repeats),
         },
-        kind="candidates",
+        kind="ground_design",
         settings=args.settings,
     )
 

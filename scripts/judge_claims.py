@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _study(scores: str, optimum: str, space: str, images: str) -> claims.Study:
-    best = storage.read(optimum, kind="candidates")
+    best = storage.read(optimum, kind="optimum")
     return claims.Study(
         scores=plots.read_scores(scores, claims.SCORES),
         optimum=channels.split(best["beta"])[0, 0],

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     command.use_threads(args.threads)
     settings = args.settings
     images = storage.read(args.images, kind="images")
-    design = storage.read(args.design, kind="candidates")
+    design = storage.read(args.design, kind="ground_design")
     rows = ground.rows(design["repeats"])
     size = settings["ground"]["block"]
     rows = rows[args.block * size : (args.block + 1) * size]

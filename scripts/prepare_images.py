@@ -10,11 +10,8 @@ def main(argv: list[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--output", required=True, help="images.h5")
     args = parser.parse_args(argv)
-    chosen = args.settings["images"]
-    size = chosen["size"] and tuple(chosen["size"])
-    prepared = images.load(
-        images.ImageSettings(**chosen | {"size": size}), seed=args.settings["seed"]
-    )
+    chosen = images.ImageSettings(**args.settings["images"])
+    prepared = images.load(chosen, seed=args.settings["seed"])
     storage.write(
         args.output,
         {

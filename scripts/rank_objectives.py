@@ -11,7 +11,8 @@ from scipy.stats import rankdata, spearmanr
 from tqdm import tqdm
 
 from zbo.base import command, storage
-from zbo.rivals import ground, replay
+from zbo.base.objectives import OBJECTIVES
+from zbo.rivals import replay
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,7 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     rng = np.random.default_rng(args.settings["seed"])
     draws = rng.integers(0, len(judge), (args.resamples, len(judge)))
     rows = []
-    ranked = {name: of(measures) for name, of in ground.OBJECTIVES.items()} | {args.judge: judge}
+    ranked = {name: of(measures) for name, of in OBJECTIVES.items()} | {args.judge: judge}
     for name, objective in tqdm(ranked.items(), unit="objective"):
         row = {"objective": name, "trainings": int(np.isfinite(objective).sum())}
         seeds, trajectories = _spread(objective[~table.constant])

@@ -9,11 +9,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from zbo.base import channels, command, storage
+from zbo.base import channels, command, files, storage
 from zbo.base.errors import InputError
+from zbo.base.objectives import OBJECTIVES
+from zbo.base.searches import LATENT
+from zbo.base.searches import SEARCHES as KNOWN
 from zbo.rivals import ground, population, replay
 from zbo.rivals.arena import Arena
-from zbo.rivals.searches import LATENT, SEARCHES, Search, lottery
+from zbo.rivals.searches import SEARCHES, Search, lottery
 from zbo.search import evaluation
 from zbo.search.objective import ObjectiveSettings
 from zbo.trainer import training
@@ -27,15 +30,16 @@ class Real(Arena):
 
     def __init__(self, args, images: dict, space: dict) -> None:
         settings = args.settings
-        trajectories, feasible = settings["trajectories"], space["feasible"]
+        trajectories = settings["trajectories"]
+        z, beta = files.feasible(space)
         self.settings, self.images = settings, images
         self.measured: list[dict[str, float]] = []
         self.seeds: list[int] = []
         name = f"{args.search} {args.repeat}"
         self.stream = evaluation.seeds_of(name, 1000, settings["seed"])
         super().__init__(
-            z=space["z"][feasible],
-            beta=space["beta"][feasible],
+            z=z,
+            beta=beta,
             bounds=channels.bounds(trajectories),
             families=tuple(trajectories["families"]),
             rng=np.random.default_rng(self.stream.pop()),
@@ -48,7 +52,7 @@ class Real(Arena):
         """What is searched for."""
         name = self.settings["objective"]["name"]
         try:
-            return float(ground.OBJECTIVES[name](measures))
+            return float(OBJECTIVES[name](measures))
         except KeyError as missing:
             raise InputError(
                 f"objective.name: '{name}' needs {missing}, which this search does not know; "
@@ -79,11 +83,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="rivals/{search}-{repeat}.h5")
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
-    if args.search not in (*SEARCHES, LOTTERY, POPULATION):
-        known = ", ".join((*SEARCHES, LOTTERY, POPULATION))
+    if args.search not in KNOWN:
+        known = ", ".join(KNOWN)
         raise InputError(f"rivals.searches: there is no '{args.search}'; choose from {known}")
-    if (name := args.settings["objective"]["name"]) not in ground.OBJECTIVES:
-        known = ", ".join(ground.OBJECTIVES)
+    if (name := args.settings["objective"]["name"]) not in OBJECTIVES:
+        known = ", ".join(OBJECTIVES)
         raise InputError(f"objective.name: '{name}' cannot be compared; choose from {known}")
     joint = channels.has_bounds(args.settings["trajectories"]["beta_d"])
     if joint and args.search not in LATENT:
@@ -135,7 +139,7 @@ def _search(args) -> Search:
     if not args.ground:
         raise InputError(f"--search {LOTTERY}: needs --ground, which knows the best constant")
     table = replay.load(args.ground)
-    objective = ground.OBJECTIVES[args.settings["objective"]["name"]](table.at())
+    objective = OBJECTIVES[args.settings["objective"]["name"]](table.at())
     return lottery(table.beta[table.best_constant(objective)])
 
 

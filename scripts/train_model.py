@@ -1,19 +1,16 @@
 """Train one of the compared models on all images (Biswas et al. 2023, figures 7, 9, 11, 12)."""
 
-import dataclasses
-import re
 import time
 
 import numpy as np
 
 from zbo.base import channels, command, storage
+from zbo.base.compared import Compared, named
 from zbo.base.errors import InputError
 from zbo.search import evaluation
 from zbo.trainer import jrvae, training
 from zbo.trainer.checkpoint import Checkpoint
 
-MODEL = r"vanilla|vae|beta-\d+(\.\d+)?|constant|optimum|transfer"  # as config/schema.yaml has it
-FOLLOWING = ("constant", "optimum", "transfer")  # models that follow a trajectory from a file
 # pyroVED 0.3's defaults: iVAE, SVItrainer, init_dataloader; its model has a bernoulli decoder.
 VANILLA = {
     "latent_dim": 2,
@@ -34,20 +31,21 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 uses one if there")
     parser.add_argument("--output", required=True, help="models/*.h5")
     args = parser.parse_args(argv)
-    if not re.fullmatch(MODEL, args.model):
-        parser.error(f"model {args.model}: there is none; see compare.models in config/schema.yaml")
-    follows = args.model in FOLLOWING
-    if follows != bool(args.trajectory):
-        parser.error(f"model {args.model} {'needs a' if follows else 'has no'} --trajectory")
+    compared = named(args.model)
+    if bool(compared.follows) != bool(args.trajectory):
+        said = "needs a" if compared.follows else "has no"
+        parser.error(f"model {args.model} {said} --trajectory")
     command.use_threads(args.threads)
     settings = args.settings
     images = storage.read(args.images, kind="images")["images"]
     chosen, schedule = settings["model"], settings["training"]
-    if args.model in ("vanilla", "vae"):
+    if not compared.classes:
         chosen = chosen | {"classes": 0, "invariances": []}
-    if args.model == "vanilla":
+    if compared.default:
         chosen, schedule = chosen | VANILLA, schedule | VANILLA_TRAINING
-    beta_c, beta_d = channels.along(_trajectory(args, images), settings["trajectories"]["beta_d"])
+    beta_c, beta_d = channels.along(
+        _trajectory(args, compared, images), settings["trajectories"]["beta_d"]
+    )
     # The same seeds for every model: differences are the trajectory's.
     seed = evaluation.seeds_of("compare", args.replicate + 1, settings["seed"])[-1]
     device = command.device(args.gpus)
@@ -80,7 +78,7 @@ def main(argv: list[str] | None = None) -> None:
         },
         kind="model",
         settings=settings,
-        model=dataclasses.asdict(model),
+        model=model.model_dump(mode="json"),
         seconds=seconds,
         device=device,
     )
@@ -95,20 +93,22 @@ def _decoded(kept: dict[str, np.ndarray], model: jrvae.ModelSettings) -> dict[st
     return shown if model.classes else shown | {"manifolds": jrvae.manifolds(network, SHOWN)}
 
 
-def _trajectory(args, images: np.ndarray) -> np.ndarray:
+def _trajectory(args, compared: Compared, images: np.ndarray) -> np.ndarray:
     cycles = args.settings["trajectories"]["cycles"]
     if args.trajectory:
-        beta = storage.read(args.trajectory, kind="candidates")["beta"][0]
+        beta = storage.read(args.trajectory, kind=("optimum", "best_constant", "transfer"))["beta"][
+            0
+        ]
         if beta.shape[-1] != cycles:
             raise InputError(
                 f"{args.trajectory}: {beta.shape[-1]} cycles, the study trains {cycles}"
             )
         return beta
-    if args.model == "vanilla":
-        return np.ones(cycles)
-    number = 1.0 if args.model == "vae" else float(args.model.removeprefix("beta-"))
+    if not compared.scaled:
+        return np.full(cycles, compared.beta_c)
     # The reconstruction term is a sum over pixels: a beta_c weighs more on smaller images.
-    return np.full(cycles, number * images[0].size / args.settings["compare"]["unit_pixels"])
+    unit = args.settings["compare"]["unit_pixels"]
+    return np.full(cycles, compared.beta_c * images[0].size / unit)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
     beta = storage.read(args.trajectories, kind="trajectories")["beta"]
-    settings = vae.settings_of(args.settings)
+    settings = vae.TrajectoryVAESettings(**args.settings["trajectory_vae"])
     begin = time.perf_counter()
     model, history = vae.train(
         beta,

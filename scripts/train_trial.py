@@ -1,6 +1,5 @@
 """Train jrVAEs along one trajectory and keep what they learned (table 1, step 6; table 2)."""
 
-import dataclasses
 import time
 
 import numpy as np
@@ -24,7 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     command.use_threads(args.threads)
     settings = args.settings
     prepared = storage.read(args.images, kind="images")
-    candidates = storage.read(args.candidates, kind="candidates")
+    candidates = storage.read(args.candidates, kind=("design", "iteration", "constants"))
     if not 0 <= args.index < len(candidates["beta"]):
         raise InputError(
             f"{args.candidates}: holds {len(candidates['beta'])} trajectories, none is {args.index}"
@@ -66,7 +65,7 @@ def main(argv: list[str] | None = None) -> None:
         },
         kind="trial",
         settings=settings,
-        model=dataclasses.asdict(model),
+        model=model.model_dump(mode="json"),
         seconds=seconds,
         device=device,
     )

@@ -23,7 +23,7 @@ def untried():
 def test_fused_agrees_with_torch_in_double(case, tf32):
     """The interpreter computes TF32's products in float32, so both are held to the same."""
     arguments = problem(**CASES[case])
-    active = arguments[1]
+    active = arguments[2]
     found = of_active(decoder_gpu.decode_and_differentiate(*arguments, tf32), active)
     exact = of_active(decoder._with_torch(*in_double(arguments)), active)
     reference = of_active(decoder._with_torch(*arguments), active)
@@ -33,11 +33,11 @@ def test_fused_agrees_with_torch_in_double(case, tf32):
         assert ours <= 3e-6 * c.abs().max().item() + 3 * theirs
 
 
-@pytest.mark.parametrize("case", ["plain", "pruned gaussian"])
+@pytest.mark.parametrize("case", ["plain", "sampled pruned gaussian"])
 def test_slices_of_a_batch_add_up(case, monkeypatch):
     arguments = problem(**CASES[case])
-    active = arguments[1]
-    fused = decoder._fused(CPU, torch.float32, (64, 64, 32), False, False, False)
+    active = arguments[2]
+    fused = decoder._fused(CPU, torch.float32, (64, 64, 32), *4 * [False])
     whole = of_active(decoder._in_slices(fused, *arguments), active)
     monkeypatch.setitem(decoder._SLICE_ROWS, "cuda", 2 * 117 * 3)  # two images of the five
     for a, b in zip(of_active(decoder._in_slices(fused, *arguments), active), whole, strict=True):
@@ -45,9 +45,9 @@ def test_slices_of_a_batch_add_up(case, monkeypatch):
 
 
 @pytest.mark.parametrize("gaussian", [False, True])
-@pytest.mark.parametrize("pruned", [False, True])
-def test_it_is_tried_before_it_is_used(gaussian, pruned, monkeypatch, caplog):
-    kind = torch.float32, (64, 64, 32), True, gaussian, pruned
+@pytest.mark.parametrize("pruned, shared", [(False, False), (True, False), (True, True)])
+def test_it_is_tried_before_it_is_used(gaussian, pruned, shared, monkeypatch, caplog):
+    kind = torch.float32, (64, 64, 32), True, gaussian, pruned, shared
     assert decoder._fused(CPU, *kind) is not None
     assert not caplog.text
 
@@ -64,9 +64,9 @@ def test_it_is_tried_before_it_is_used(gaussian, pruned, monkeypatch, caplog):
 
 def test_what_it_does_not_fit_is_left_to_torch(monkeypatch, caplog):
     for widths in [(64, 48, 64), (64, 256, 64), (64, 64)]:
-        assert decoder._fused(CPU, torch.float32, widths, False, False, False) is None
-    assert decoder._fused(CPU, torch.float64, (64, 64, 64), False, False, False) is None
+        assert decoder._fused(CPU, torch.float32, widths, *4 * [False]) is None
+    assert decoder._fused(CPU, torch.float64, (64, 64, 64), *4 * [False]) is None
     monkeypatch.setenv("ZBO_KERNEL", "off")
     assert kernels.off()
-    assert decoder._fused(CPU, torch.float32, (64, 64, 64), False, False, False) is None
+    assert decoder._fused(CPU, torch.float32, (64, 64, 64), *4 * [False]) is None
     assert not caplog.text

@@ -118,7 +118,9 @@ def growth() -> dict[str, float]:
         beta = np.ones(cycles)
 
         def train() -> None:
-            model = jrvae.build(jrvae.ModelSettings((side, side), classes), seed=0)
+            model = jrvae.build(
+                jrvae.ModelSettings(image_shape=(side, side), classes=classes), seed=0
+            )
             training.train(model, data, beta, beta, settings, seed=0)
 
         return best(train, 2)

@@ -76,7 +76,7 @@ def engine(
     name: str, images: np.ndarray, batch: int, device: str, warm_up: int = 0
 ) -> Callable[[], tuple[float, float]]:
     """Set up one engine; each call returns seconds a cycle and training, and classes an image."""
-    settings = jrvae.ModelSettings(images.shape[1:], CLASSES)
+    settings = jrvae.ModelSettings(image_shape=images.shape[1:], classes=CLASSES)
     model = jrvae.build(settings, seed=0)
     if name == "pyroved":
         model.device, model.grid = device, model.grid.to(device)
@@ -116,7 +116,9 @@ def engine(
     if "several" in name:
         models += [jrvae.build(settings, seed) for seed in range(1, TOGETHER[device])]
     if warm_up and threshold:
-        quick = training.TrainingSettings(3e-3, 5, threshold)
+        quick = training.TrainingSettings(
+            learning_rate=3e-3, batch_size=5, prune_threshold=threshold
+        )
         train(quick, math.ceil(warm_up * 5 / len(images)), model)
     # The second of two cycles: the first of a training decodes every class once, or captures.
     if "torch only" in name:

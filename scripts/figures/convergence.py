@@ -18,9 +18,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
 
-    initial = len(storage.read(args.design, kind="candidates")["index"])
-    last = storage.read(args.iteration, kind="candidates")
-    optimum = storage.read(args.optimum, kind="candidates")
+    initial = len(storage.read(args.design, kind="design")["index"])
+    last = storage.read(args.iteration, kind="iteration")
+    optimum = storage.read(args.optimum, kind="optimum")
     objective, improvements = last["observed/objective"], last["improvements"]
     # The first fit knew the starting design, the last every trial; each between, one batch more.
     told = np.linspace(initial, len(objective), len(improvements))

@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
                 "osD^vP"[number % 6],
                 ms=4,
                 color=plots.colour_of(number),
-                label=plots.MODELS.get(name, name),
+                label=plots.called(name),
             )
         figure.legend(loc="outside lower center", ncols=len(shown))
         plots.save(figure, args.output)

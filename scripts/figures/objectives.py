@@ -6,14 +6,11 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from zbo.base import command
+from zbo.base.objectives import OBJECTIVES
 from zbo.drawing import plots
-from zbo.rivals import ground, replay
+from zbo.rivals import replay
 
-SHOWN = {
-    "l1": r"$\ell_1$, the paper's",
-    "elbo": "evidence lower bound, nats",
-    "information": "information of image and class, nats",
-}
+SHOWN = ("l1", "elbo", "information")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
         figure = plots.figure(plots.PAGE, 2.6)
         axes = figure.subplots(1, len(SHOWN), sharey=True)
         for ax, name, letter in zip(axes, SHOWN, "abc", strict=True):
-            values, accuracy = ground.OBJECTIVES[name](measures), measures["accuracy"]
+            values, accuracy = OBJECTIVES[name](measures), measures["accuracy"]
             known = np.isfinite(values) & np.isfinite(accuracy)
             for constant, label, colour in (
                 (False, "latent points", plots.COLOURS[0]),
@@ -38,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
                 ax.plot([], [], "o", ms=4, mec="none", color=colour, label=label)
             rank = spearmanr(values[known], accuracy[known]).statistic
             plots.letter(ax, letter, f"rank correlation {rank:.2f}")
-            ax.set_xlabel(SHOWN[name])
+            ax.set_xlabel(plots.symbols(OBJECTIVES[name].label))
         axes[0].set_ylabel("accuracy")
         axes[0].legend(loc="lower right")
         plots.save(figure, args.output)

@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
 
-    found = storage.read(args.optimum, kind="candidates")
+    found = storage.read(args.optimum, kind="optimum")
     digits = max(0, -math.floor(math.log10(found["sd"])))  # as many as the uncertainty leaves
     lines = [
         (
@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         ),
     ]
     if args.best_constant:
-        constant = storage.read(args.best_constant, kind="candidates")
+        constant = storage.read(args.best_constant, kind="best_constant")
         objective = constant["objective"]
         look = {"color": plots.COLOURS[0], "ls": ":", "lw": 1.6}
         label = f"best of {len(objective)} constants: {np.nanmax(objective):.{digits}f}"

@@ -16,6 +16,7 @@ import jinja2
 import numpy as np
 
 from zbo.base import channels, command, config, storage
+from zbo.base.compared import named
 from zbo.base.errors import InputError
 from zbo.base.storage import DONE
 from zbo.drawing import plots
@@ -149,15 +150,21 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     beta = sampled["beta"]
     what = " and ".join(channels.NAMES[: len(channels.split(beta))])
     feasible = storage.read(folder / "space.h5", kind="space")["feasible"]
-    optimum = storage.read(folder / "optimum.h5", kind="candidates")
+    optimum = storage.read(folder / "optimum.h5", kind="optimum")
     end = int(optimum["iterations"])
-    last = storage.read(folder / f"iterations/{end:03d}.h5", kind="candidates")
+    last = storage.read(folder / f"iterations/{end:03d}.h5", kind="iteration")
     # By what asked for them: an earlier run may have left more.
     asked = [folder / "design.h5", *(folder / f"iterations/{k:03d}.h5" for k in range(end))]
     trials = [
         folder / f"trials/{path.stem}-{index}.h5"
         for path in asked
-        for index in range(len(storage.read(path, kind="candidates", only=("index",))["index"]))
+        for index in range(
+            len(
+                storage.read(path, kind=("design", "iteration", "constants"), only=("index",))[
+                    "index"
+                ]
+            )
+        )
     ]
     rows = storage.read_table(folder / "scores.csv")
     models = [folder / f"models/{row['model']}-{row['replicate']}.h5" for row in rows]
@@ -255,7 +262,9 @@ def score_table(path: Path) -> dict[str, Any]:
             spread.in_words(np.array([float(row[name] or "nan") for row in of_model]), form)
             for name, form in ((name, COLUMNS[name][1]) for name in shown)
         ]
-        name = plots.called(model, int(of_model[0]["classes"])).replace(plots.BETA, "β_c")
+        name = named(model).label
+        if of_model[0]["classes"] == "0":
+            name = name.replace("jrVAE", "rVAE")
         table.append([name, seeds, *cells])
     return {"head": ["model", "seeds", *(COLUMNS[name][0] for name in shown)], "rows": table}
 

@@ -8,24 +8,11 @@ import argparse
 import numpy as np
 
 from zbo.base import command, storage
+from zbo.base.searches import SEARCHES
 from zbo.drawing import plots
 
-NAMES = {
-    "zbo": "zBO",
-    "zbo-paper": "zBO, the paper's fit",
-    "zbo-seeds": "zBO, then seeds",
-    "random-mean": "random points, surrogate",
-    "random": "random points, luckiest",
-    "tpe": "TPE on family parameters",
-    "cma-es": "CMA-ES on family parameters",
-    "bo-knots": "BO on 5 knots",
-    "bo-cycles": "BO on all cycles",
-    "turbo": "trust region, all cycles",
-    "population": "population based",
-    "constants": "constants, then seeds",
-    "lottery": "seed lottery, best constant",
-    "lottery, beta 1": rf"seed lottery, {plots.BETA} = 1",
-}
+NAMES = {name: search.label for name, search in SEARCHES.items()}
+NAMES["lottery, beta 1"] = f"seed lottery, {plots.BETA} = 1"  # replayed beside it
 
 
 def main(argv: list[str] | None = None) -> None:

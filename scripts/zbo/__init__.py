@@ -6,6 +6,9 @@ wing:
 base           errors     what a person's mistake is called
                storage    HDF5 files and tables, whole or not at all
                channels   what a trajectory holds: β_c, or β_c and β_d
+               compared   the models that can be compared, a table
+               objectives what can be maximized, a table of formulas over measures
+               searches   zBO and its rivals, a table of what each is
                config     one study's settings, checked against config/schema.yaml
                command    what every script does the same way
                own        a person's own functions, by import path
@@ -17,6 +20,7 @@ trainer        pyroved      pyroVED, imported in one place
                adam         the optimizer of both trainings
                jrvae        the models: build, encode, decode
                network      a model as plain layers and its transform of the pixel grid
+               pixels       which pixels a step decodes
                kernels      the decoder's pass for a CPU and for a GPU
                decoder      the jrVAE decoder's likelihood and its gradient in one pass
                loss         the loss of a batch and its gradient
@@ -26,7 +30,7 @@ trajectories   families   trajectory functions
                vae        trajectories to latent points and back
                space      the feasible search space
 search         objective    what is maximized: what a training learned as one number, no labels
-               evaluation   one trial: train along a trajectory, score, say what failed
+               evaluation   one trial: train along a trajectory, keep what that learned, score it
                surrogate    Gaussian process, acquisition, next candidates
                stopping     when a search may stop
                optimize     the ask/tell loop over the above, for any function

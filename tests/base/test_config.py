@@ -4,6 +4,8 @@ import pytest
 
 from zbo.base import config
 from zbo.base.errors import InputError
+from zbo.base.section import schema
+from zbo.base.settings import Study
 
 
 @pytest.mark.parametrize("name", config.known())
@@ -24,9 +26,9 @@ def test_every_key_has_a_meaning_and_is_closed():
                 required = name in part.get("required", [])
                 assert required or "default" in child, f"{path}{name} has no default"
 
-    schema = config._schema(config.ROOT)
-    assert schema["additionalProperties"] is False
-    walk(schema, "")
+    whole = schema(Study)
+    assert whole["additionalProperties"] is False
+    walk(whole, "")
 
 
 def test_changes_reach_into_sections_and_keep_their_types():

@@ -42,10 +42,10 @@ def idx(array: np.ndarray) -> bytes:
     return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.tobytes()
 
 
-def refused(settings: ImageSettings, *parts: object) -> None:
+def refused(settings: ImageSettings | dict, *parts: object) -> None:
     """Loading raises one InputError that holds every part."""
     with pytest.raises(InputError) as caught:
-        load(settings, 0)
+        load(ImageSettings(**settings) if isinstance(settings, dict) else settings, 0)
     for part in parts:
         assert str(part) in str(caught.value)
 
@@ -54,7 +54,7 @@ def refused(settings: ImageSettings, *parts: object) -> None:
 
 
 def test_digits_are_the_bundled_ones():
-    loaded = load(ImageSettings("digits"), 0)
+    loaded = load(ImageSettings(source="digits"), 0)
     assert loaded.images.shape == (1797, 8, 8)
     assert loaded.images.dtype == np.float32
     # The first digit's first row, of 16 levels, as scikit-learn documents it.
@@ -73,15 +73,19 @@ def test_mnist_is_read_from_a_folder(tmp_path, monkeypatch, pictures, ending, va
             gzip.compress(content) if ending else content
         )
     monkeypatch.setenv("ZBO_MNIST", str(tmp_path) if variable else "/nowhere")
-    loaded = load(ImageSettings("mnist", None if variable else str(tmp_path), subset=5), 0)
+    loaded = load(
+        ImageSettings(source="mnist", path=None if variable else str(tmp_path), subset=5), 0
+    )
     np.testing.assert_array_equal(loaded.images, (pictures / 255).astype(np.float32))
     assert loaded.labels.tolist() == [i % 3 for i in range(20)]
 
 
 def test_mnist_folder_without_the_files_is_refused(tmp_path, monkeypatch):
-    refused(ImageSettings("mnist", str(tmp_path)), "images.path", tmp_path, "train-images")
+    refused(
+        ImageSettings(source="mnist", path=str(tmp_path)), "images.path", tmp_path, "train-images"
+    )
     monkeypatch.setenv("ZBO_MNIST", str(tmp_path))
-    refused(ImageSettings("mnist"), "ZBO_MNIST", tmp_path)
+    refused(ImageSettings(source="mnist"), "ZBO_MNIST", tmp_path)
 
 
 @pytest.mark.parametrize("ending", ["npy", "npz", "h5", "hdf5"])
@@ -229,7 +233,7 @@ def test_mnist_without_a_folder_is_fetched_into_the_cache(tmp_path, monkeypatch,
     monkeypatch.setattr(
         sources, "MNIST_MD5", {name: hashlib.md5(held[name]).hexdigest() for name in held}
     )
-    assert len(load(ImageSettings("mnist", subset=5), 0).images) == 20
+    assert len(load(ImageSettings(source="mnist", subset=5), 0).images) == 20
     assert {f.name for f in (tmp_path / "cache/zbo/mnist").iterdir()} == set(held)
 
 
@@ -250,7 +254,7 @@ def measured(tmp_path) -> Path:
 
 def particles(path: Path | str | None = None, **settings) -> ImageSettings:
     changed = {"path": path and str(path), "subset": 1, "normalize": "image"} | settings
-    return ImageSettings("nanoparticles", **changed)
+    return ImageSettings(source="nanoparticles", **changed)
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "addresses", "address of a folder"])
@@ -341,7 +345,7 @@ def test_counts_that_no_image_has_are_refused(measured):
     refused(particles(measured, counts=[1, 7]), "images.counts", "7", "1, 2, 3, 4", "; ")
     refused(particles(counts=[8], count=5), "images.counts", "8", "; ")
     refused(particles(counts=[1, 7], count=2), "images.counts", "7", "images.count", "; ")
-    refused(ImageSettings("digits", counts=[1]), "images.counts", "; ")
+    refused(ImageSettings(source="digits", counts=[1]), "images.counts", "; ")
     refused(particles(labels="somewhere"), "images.labels", "; ")
 
 
@@ -534,13 +538,17 @@ def test_labels_that_are_no_classes_are_refused(values):
     ],
 )
 def test_settings_that_cannot_hold_are_named(change, key):
-    refused(ImageSettings(**{"source": "digits"} | change), key, "; ")
+    refused({"source": "digits"} | change, key)
 
 
 @pytest.mark.parametrize("key", ["balance", "balance_subset"])
 def test_balancing_needs_labels(tmp_path, pictures, key):
     path = saved(tmp_path / "x.npy", pictures)
-    refused(files(path, **{key: 1}), f"images.{key}", "images.labels")
+    refused(
+        files(path, **{key: True if key == "balance_subset" else 1}),
+        f"images.{key}",
+        "images.labels",
+    )
 
 
 @pytest.mark.parametrize(

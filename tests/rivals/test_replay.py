@@ -9,6 +9,7 @@ import compare_searches
 import rank_objectives
 from zbo.base import storage
 from zbo.base.errors import InputError
+from zbo.base.objectives import OBJECTIVES
 from zbo.rivals import ground, replay
 from zbo.rivals.searches import lottery
 
@@ -68,7 +69,7 @@ def test_fifths_end_with_the_last_cycle():
     assert ground.checkpoints(4) == [1, 2, 3, 4]
 
 
-def arena(table, objective=ground.OBJECTIVES["l1"], **options):
+def arena(table, objective=OBJECTIVES["l1"], **options):
     return replay.Replay(replay.load(table), objective, np.random.default_rng(0), **options)
 
 

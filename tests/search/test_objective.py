@@ -8,8 +8,8 @@ import torch
 from conftest import on_gpu
 from skimage.metrics import structural_similarity
 
-from zbo.base import config
 from zbo.base.errors import InputError
+from zbo.base.objectives import OF_STUDY
 from zbo.search import objective
 from zbo.search.objective import Learned, ObjectiveSettings
 
@@ -157,11 +157,11 @@ def test_the_evidence_lower_bound_by_hand():
     assert found.l1 == score(manifolds(), SETTINGS).l1  # the parts are told all the same
 
 
-@pytest.mark.parametrize("name", list(objective.OBJECTIVES))
+@pytest.mark.parametrize("name", OF_STUDY)
 def test_without_classes_what_is_about_classes_is_unknown(name):
     found = without_classes(name)
     assert np.isnan([found.l1, found.l2, found.information]).all()
-    assert np.isnan(found.objective) == (name in config.ABOUT_CLASSES)
+    assert np.isnan(found.objective) == OF_STUDY[name].about_classes
 
 
 def test_information_by_hand():

@@ -35,6 +35,10 @@ def fit(noise=0.0, variance=None, **settings):
     )
 
 
+def told(optimizer):
+    return optimizer.observed.index, np.ravel(optimizer.observed.objective).tolist()
+
+
 def run(settings, function=smooth, seed=0, noise=0.0):
     optimizer = Optimizer(SPACE, settings, seed)
     rng = np.random.default_rng(seed)
@@ -51,7 +55,7 @@ def test_the_posterior_is_gpytorchs(name):
     y = torch.tensor((y - y.mean()) / y.std(ddof=1))[:, None]
     model = surrogate._fit(x, y, None, SurrogateSettings(surrogate=name))
     points = torch.rand(7, 2, dtype=torch.float64)
-    mean, sd = surrogate._Posterior.of(model)(points)
+    mean, sd = surrogate.Posterior.of(model)(points)
     with torch.no_grad():
         expected = model.posterior(points)
     torch.testing.assert_close(mean, expected.mean.flatten(), rtol=1e-4, atol=1e-5)
@@ -63,7 +67,7 @@ def test_expected_improvement_divides_by_the_standard_deviation():
     mean, sd, best = torch.tensor([0.2]), torch.tensor([0.5]), torch.tensor(0.4)
     draws = torch.randn(400_000, generator=torch.Generator().manual_seed(0)) * sd + mean
     expected = (draws - best).clamp_min(0).mean()
-    found = surrogate._expected_improvement(mean, sd, best, SurrogateSettings())
+    found = surrogate.expected_improvement(mean, sd, best, SurrogateSettings())
     assert float(found) == pytest.approx(float(expected), rel=0.01)
     share = (draws > best).double().mean()
     pi = surrogate._probability_of_improvement(mean, sd, best, SurrogateSettings())
@@ -142,7 +146,7 @@ def test_under_noise_it_recommends_better_than_the_luckiest_trial():
 def test_same_seed_same_search():
     settings = Settings(initial=4, iterations=4, batch_size=2, stop_threshold=0)
     a, b = run(settings, seed=3), run(settings, seed=3)
-    assert a.observed == b.observed
+    assert told(a) == told(b)
     assert run(settings, seed=4).observed.index != a.observed.index
 
 
@@ -162,7 +166,7 @@ def test_a_look_within_a_batch_is_no_proposal():
             looked.tell(index, smooth(SPACE[index]))
             if len(looked.observed.index) > 1:
                 looks.append((looked.best_estimated, looked.stopped))
-    assert looked.observed == plain.observed
+    assert told(looked) == told(plain)
     assert looked.improvements == plain.improvements
     assert len(looked.improvements) == 3
 

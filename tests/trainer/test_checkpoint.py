@@ -26,7 +26,9 @@ EIGHTS = TrainingSettings(batch_size=8)
 
 
 def a_training(path=None, classes=3, settings=EIGHTS, images=IMAGES, beta=BETA, seed=4, **more):
-    model = jrvae.build(jrvae.ModelSettings((6, 5), classes, hidden_dim=(32, 32)), seed=3)
+    model = jrvae.build(
+        jrvae.ModelSettings(image_shape=(6, 5), classes=classes, hidden_dim=(32, 32)), seed=3
+    )
     kept = None if path is None else Checkpoint(path)
     return Training(
         model, images, beta, np.full(len(beta), 0.5), settings, seed, checkpoint=kept, **more
@@ -41,9 +43,14 @@ def results(trained):
 
 
 @pytest.mark.parametrize("steps", [1, 3, 8, 11])  # in a cycle, between two, before the last step
-@pytest.mark.parametrize("classes, threshold", [(3, 0.0), (3, 0.3), (0, 0.0)])
-def test_stopped_and_continued_is_as_undisturbed(tmp_path, steps, classes, threshold):
-    chosen = {"classes": classes, "settings": TrainingSettings(1e-2, 8, threshold)}
+@pytest.mark.parametrize(
+    "classes, threshold, pixels", [(3, 0.0, "all"), (3, 0.3, "all"), (0, 0.0, "all"), (3, 0.3, 4)]
+)
+def test_stopped_and_continued_is_as_undisturbed(tmp_path, steps, classes, threshold, pixels):
+    settings = TrainingSettings(
+        learning_rate=1e-2, batch_size=8, prune_threshold=threshold, pixels=pixels
+    )
+    chosen = {"classes": classes, "settings": settings}
     stopped = a_training(tmp_path / "state", **chosen)
     for _ in range(steps):
         stopped.step()
@@ -69,11 +76,12 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
     "change",
     [
         {"settings": TrainingSettings(batch_size=4)},
+        {"settings": TrainingSettings(batch_size=8, pixels=4)},
         {"images": IMAGES[::-1].copy()},
         {"beta": BETA[::-1]},
         {"seed": 5},
     ],
-    ids=["settings", "images", "trajectory", "seed"],
+    ids=["settings", "pixels", "images", "trajectory", "seed"],
 )
 def test_the_state_of_another_training_is_removed_with_a_warning(tmp_path, change, caplog):
     stopped = a_training(tmp_path / "state")

@@ -23,10 +23,12 @@ compiled = pytest.mark.skipif(LIBRARY is None, reason="no compiled decoder here"
 SCRIPTS = Path(decoder.__file__).parents[2]
 
 
-def problem(n=5, shape=(9, 13), classes=3, hidden=(64, 32), pruned=False, sigma=None, gain=2.0):
+def problem(
+    n=5, shape=(9, 13), classes=3, hidden=(64, 32), pruned=False, sigma=None, gain=2.0, shared=False
+):
     """Arguments of decode_and_differentiate; 117 pixels: a whole tile and an odd rest."""
     generator = torch.Generator().manual_seed(0)
-    settings = jrvae.ModelSettings(shape, classes, hidden_dim=hidden)
+    settings = jrvae.ModelSettings(image_shape=shape, classes=classes, hidden_dim=hidden)
     net = jrvae.build(settings, 1).decoder
     linears = [net.coord_latent.fc_coord, *net.fc_layers[::2], net.out]
     params = [gain * p.detach() for layer in linears for p in (layer.weight, layer.bias)]
@@ -39,7 +41,8 @@ def problem(n=5, shape=(9, 13), classes=3, hidden=(64, 32), pruned=False, sigma=
     images = torch.rand(n, pixels, generator=generator)
     coords = torch.randn(n, pixels, 2, generator=generator)
     latents = gain * torch.randn(n, classes, hidden[0], generator=generator)
-    return images, active, sigma, coords, latents, q, params
+    share = torch.arange(1.0, pixels + 1) / pixels if shared else None
+    return images, share, active, sigma, coords, latents, q, params
 
 
 def in_double(arguments):
@@ -61,6 +64,8 @@ CASES = {
     "pruned": {"pruned": True},
     "gaussian": {"sigma": 0.1},
     "pruned gaussian": {"pruned": True, "sigma": 0.1},
+    "sampled": {"shared": True},
+    "sampled pruned gaussian": {"shared": True, "pruned": True, "sigma": 0.1},
     "wide": {"hidden": (128, 128), "classes": 10},
     "saturated": {"gain": 30.0},
     "faint": {"gain": 1e-3},
@@ -71,7 +76,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_compiled_agrees_with_torch_in_double(case):
     arguments = problem(**CASES[case])
-    active = arguments[1]
+    active = arguments[2]
     found = of_active(decoder._compiled(*arguments), active)
     reference = of_active(decoder._with_torch(*arguments), active)
     exact = of_active(decoder._with_torch(*in_double(arguments)), active)
@@ -139,8 +144,11 @@ def test_compiled_runs_exactly_where_it_can(hidden, device, dtype, version, monk
 @pytest.mark.parametrize("hidden", [(24,), (16, 24), (16, 8, 24)])
 @pytest.mark.parametrize("sigma", [None, 0.2])
 @pytest.mark.parametrize("pruned", [False, True])
-def test_torch_gradient_is_autograds(hidden, sigma, pruned):
-    images, active, _, coords, latents, q, params = in_double(problem(hidden=hidden, pruned=pruned))
+@pytest.mark.parametrize("shared", [False, True])
+def test_torch_gradient_is_autograds(hidden, sigma, pruned, shared):
+    images, share, active, _, coords, latents, q, params = in_double(
+        problem(hidden=hidden, pruned=pruned, shared=shared)
+    )
     leaves = [t.requires_grad_() for t in (coords, latents, *params)]
     a = torch.tanh((coords @ params[0].T + params[1]).unsqueeze(1) + latents.unsqueeze(2))
     for w, b in zip(params[2:-2:2], params[3:-2:2], strict=True):
@@ -151,12 +159,15 @@ def test_torch_gradient_is_autograds(hidden, sigma, pruned):
         density = torch.distributions.Bernoulli(logits=out, validate_args=False)
     else:
         density = torch.distributions.Normal(torch.sigmoid(out), sigma)
-    logp = density.log_prob(x).sum(-1)
+    logp = density.log_prob(x)
+    logp = (logp if share is None else logp * share).sum(-1)
     if pruned:
         logp = logp * active
     expected = torch.autograd.grad((q * logp).sum(), leaves)
     with torch.no_grad():
-        found, *grads = decoder._with_torch(images, active, sigma, coords, latents, q, params)
+        found, *grads = decoder._with_torch(
+            images, share, active, sigma, coords, latents, q, params
+        )
     if pruned:
         found = found * active
     torch.testing.assert_close(found, logp.detach(), rtol=1e-10, atol=1e-10)
@@ -166,9 +177,9 @@ def test_torch_gradient_is_autograds(hidden, sigma, pruned):
 
 def test_decoding_all_and_ignoring_the_skipped_is_the_same():
     """What a GPU does, whose captured steps cannot depend on how many are skipped."""
-    images, active, *some, q, params = in_double(problem(pruned=True))
-    skipped = decoder._with_torch(images, active, *some, q, params)
-    ignored = decoder._with_torch(images, None, *some, torch.where(active, q, 0), params)
+    images, share, active, *some, q, params = in_double(problem(pruned=True))
+    skipped = decoder._with_torch(images, share, active, *some, q, params)
+    ignored = decoder._with_torch(images, share, None, *some, torch.where(active, q, 0), params)
     torch.testing.assert_close(skipped[0][active], ignored[0][active])
     for a, b in zip(skipped[1:], ignored[1:], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
@@ -185,7 +196,9 @@ def test_slices_do_not_show(monkeypatch):
 @pytest.fixture
 def batch():
     """A model whose classes differ, images, latents and probabilities from 0.9 to 1e-6."""
-    model = jrvae.build(jrvae.ModelSettings((6, 5), 6, hidden_dim=(32, 32)), 0).double()
+    model = jrvae.build(
+        jrvae.ModelSettings(image_shape=(6, 5), classes=6, hidden_dim=(32, 32)), 0
+    ).double()
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for p in model.parameters():
@@ -344,7 +357,9 @@ def test_training_agrees_between_compiled_and_torch(monkeypatch):
     losses = []
     for library in (LIBRARY, None):
         monkeypatch.setattr(kernels, "load", lambda library=library: library)
-        model = jrvae.build(jrvae.ModelSettings((6, 5), 3, hidden_dim=(32, 64)), 0)
+        model = jrvae.build(
+            jrvae.ModelSettings(image_shape=(6, 5), classes=3, hidden_dim=(32, 64)), 0
+        )
         settings = TrainingSettings(batch_size=8, prune_threshold=0.3)
         history = training.train(model, images, np.ones(4), np.ones(4), settings, 0)
         losses.append(history.loss)
@@ -355,15 +370,15 @@ def test_training_agrees_between_compiled_and_torch(monkeypatch):
 @pytest.mark.parametrize("case", CASES)
 def test_fused_on_a_gpu_agrees_with_double_and_repeats(case, caplog):
     arguments = problem(**CASES[case])
-    active, params = arguments[1], arguments[-1]
+    active, params = arguments[2], arguments[-1]
     exact = of_active(decoder._with_torch(*in_double(arguments)), active)
     there = (
         *(t.cuda() if torch.is_tensor(t) else t for t in arguments[:-1]),
         [p.cuda() for p in params],
     )
-    found = of_active(decoder.decode_and_differentiate(*there), there[1])
-    again = of_active(decoder.decode_and_differentiate(*there), there[1])
-    reference = of_active(decoder._with_torch(*there), there[1])
+    found = of_active(decoder.decode_and_differentiate(*there), there[2])
+    again = of_active(decoder.decode_and_differentiate(*there), there[2])
+    reference = of_active(decoder._with_torch(*there), there[2])
     for a, b, c, d in zip(found, reference, exact, again, strict=True):
         ours, theirs = ((t.cpu() - c).abs().max().item() for t in (a, b))
         assert ours <= 2e-5 * c.abs().max().item() + 3 * theirs
@@ -401,7 +416,7 @@ def test_the_gpu_decoder_compiles_for_gpus_that_are_not_here(capability, most_sh
     kernel = decoder_gpu._decode
     constants = {**decoder_gpu.build(tf32), "H0": 128, "H1": 128, "H2": 128}
     warps = constants.pop("num_warps")
-    constants |= {"GAUSSIAN": not tf32, "PRUNED": tf32}
+    constants |= {"GAUSSIAN": not tf32, "PRUNED": tf32, "SHARED": True}
     types = {"pixels": "i32", "classes": "i32", "sigma": "fp32", "active": "*i1"}
     signature = {
         name: "constexpr" if name in constants else types.get(name, "*fp32")

@@ -178,3 +178,44 @@ def test_channels_are_split_and_joined(beta):
     parts = channels.split(beta)
     assert parts.shape == (beta.ndim - 1, 4, 3)
     np.testing.assert_array_equal(channels.join(list(parts)), beta)
+
+
+def test_late_cooldowns_hold_fall_once_and_stay():
+    beta = np.log(draw(families.late_cooldown, samples=500))
+    assert (np.diff(beta, axis=1) <= 1e-9).all()
+    middle = np.log(BOUNDS).mean()
+    assert (beta[:, 0] >= middle - 1e-9).all()
+    falls = beta[:, 0] - beta[:, -1]
+    reached = beta[:, -1] > np.log(BOUNDS[0]) + 1e-6  # the bound cuts the others short
+    assert (falls[reached] >= np.log(5) - 1e-9).all() and (falls <= np.log(50) + 1e-9).all()
+    held = (beta >= beta[:, :1] - 1e-9).mean(1)
+    assert held.max() > 0.6 and held.min() < 0.1  # some fall late, some at once
+    inner = np.diff(beta, axis=1)
+    straight = np.array(
+        [np.ptp(slope[slope < -1e-9][1:-1]) for slope in inner if (slope < -1e-9).sum() > 4]
+    )
+    assert straight.max() < 1e-9  # in the logarithm
+
+
+def test_warmups_rise_once_from_the_lower_bound_and_hold():
+    beta = draw(families.warmup)
+    np.testing.assert_allclose(beta[:, 0], BOUNDS[0])
+    assert (np.diff(beta, axis=1) >= -1e-9).all()
+    assert (np.abs(np.diff(beta[:, -6:], axis=1)) < 1e-9).all()  # 10 % of the end at least
+    assert np.ptp(np.log(beta[:, -1])) > 0.8 * np.ptp(np.log(BOUNDS))
+
+
+def test_cycles_return_to_the_lower_bound_two_to_eight_times():
+    beta = draw(families.cyclical, cycles=840)
+    starts = (np.diff(beta, axis=1) < -1e-9).sum(1) + 1
+    high = beta.max(1) > 1.05 * BOUNDS[0]
+    assert set(starts[high]) <= set(range(2, 9)) and len(set(starts[high])) > 4
+    np.testing.assert_allclose(beta[:, 0], BOUNDS[0])
+
+
+def test_monotone_shapes_never_turn():
+    beta = draw(families.monotone)
+    rises = np.diff(beta, axis=1).sum(1) > 0
+    signed = np.where(rises[:, None], 1, -1) * np.diff(beta, axis=1)
+    assert (signed >= -1e-9).all()
+    assert 0.3 < rises.mean() < 0.7

@@ -178,3 +178,25 @@ def test_the_constraint_has_to_hold_for_each_channel_with_its_bounds():
     held = [space.within_bounds(beta[:, k], BOTH[k], 0.05) for k in range(2)]
     np.testing.assert_array_equal(feasible, held[0] & held[1])
     assert 0 < feasible.sum() < min(of.sum() for of in held)  # each forbids something
+
+
+def test_in_the_logarithm_a_small_beta_is_told_as_finely_as_a_large_one():
+    """Late cooldowns over two and a half decades come back at both ends; nothing is negative."""
+    bounds = (0.05, 15.0)
+    beta, _ = families.sample(["late_cooldown"], 600, 40, bounds, seed=0)
+    error = {}
+    for scale in ("linear", "log"):
+        settings = vae.TrajectoryVAESettings(
+            hidden_dim=(64, 64), learning_rate=0.003, cycles=60, scale=scale, decoder_sigma=0.1
+        )
+        model, _ = vae.train(beta, bounds, settings, seed=0)
+        again = model.decode(model.encode(beta))
+        error[scale] = np.median(np.abs(np.log(np.maximum(again, 1e-3) / beta))[:, -5:])
+        restored = vae.restore(
+            {name: w.numpy() for name, w in model.state_dict().items()}, bounds, settings
+        )
+        np.testing.assert_array_equal(restored.decode(model.encode(beta)), again)
+        if scale == "log":
+            assert (again > 0).all()
+    assert error["log"] < 0.5 * error["linear"]
+    assert error["log"] < 0.4

@@ -60,7 +60,7 @@ def test_the_changes_it_shows_are_valid(target):
 
 
 def test_every_figure_is_in_its_table():
-    common = (ROOT / "rules" / "common.smk").read_text()
+    common = (ROOT / "rules" / "functions" / "drawing.smk").read_text()
     figures = re.search(r"FIGURES = \[(.*?)\]", common, re.S).group(1)
     for name in re.findall(r'"(\w+)"', figures):
         assert f"| `{name}` |" in README

@@ -12,13 +12,14 @@ import struct
 import subprocess
 import time
 
+import h5py
 import numpy as np
 import pytest
 from cluster.testbed import until
 from conftest import ROOT, environment, snakemake_command
 
 import bo_iteration
-from zbo.base import config, storage
+from zbo.base import config, files, storage
 from zbo.base.errors import InputError
 from zbo.search import evaluation, objective
 
@@ -77,7 +78,7 @@ def test_the_claims_ask_for_the_papers_studies_at_one_scale(snakemake, scale):
 @pytest.mark.parametrize("profile", ["slurm", "dgx"])
 def test_a_dry_run_with_every_profile(snakemake, profile):
     done = snakemake("-n", "--workflow-profile", f"profiles/{profile}")
-    assert "train_trial" in done.stdout and "model" in done.stdout
+    assert "train_trial" in done.stdout and "train_model" in done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +155,19 @@ def test_a_model_without_classes_from_images_to_report(snakemake, checkout):
     page = (checkout / "results/report.html").read_text()
     assert "rVAE, zBO optimum" in page and "jrVAE" not in page.split("<table")[-1]
     assert page.count("data:image/png;base64,") == 9
+
+
+def test_every_dataset_says_what_it_is(finished):
+    for path in sorted((finished / "results/test").rglob("*.h5")):
+        with h5py.File(path) as file:
+
+            def told(name, item, path=path):
+                if isinstance(item, h5py.Dataset):
+                    assert "text" in item.attrs, f"{path}: {name}: describe it in zbo.base.files"
+                    known = files.ranks(item.attrs["dims"])
+                    assert known is None or item.ndim in known, f"{path}: {name}: {item.shape}"
+
+            file.visititems(told)
 
 
 def test_the_report_tells_of_the_study(finished):
@@ -310,11 +324,11 @@ def test_replaced_pictures_and_edited_functions_are_noticed(checkout, snakemake)
     Image.fromarray(pixels.T.copy()).save(checkout / "pictures/3.png")
     os.utime(checkout / "pictures/3.png", (1e9, 1e9))  # as `cp -p` and archives leave it
     again = snakemake("-n", *targets, change=change).stdout
-    assert "images" in again and "search_space" not in again
+    assert "prepare" in again and "build" not in again
     snakemake(*targets, change=change)
     (checkout / "helps.py").write_text("least = -8")
     again = snakemake("-n", *targets, change=change).stdout
-    assert "search" in again and "prepare_images" not in again
+    assert "build" in again and "prepare" not in again
 
 
 @pytest.mark.slow
@@ -322,7 +336,7 @@ def test_what_a_killed_run_left_is_waited_for_and_two_runs_are_not_let_in(checko
     """Else a training of other settings could end last, and its file be taken for this run's."""
     targets = "results/test/models/beta-1-0.h5", "results/test/images.h5"
     long = "trajectories.cycles=400000"
-    log = checkout / "logs/test/model/beta-1-0.log"
+    log = checkout / "logs/test/train_model/beta-1-0.log"
 
     def start(name, **settings):
         with open(checkout / name, "w") as said:

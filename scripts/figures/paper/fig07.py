@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
             model = panels.first_trained(args.models, name)
             mosaics.append(panels.manifold(model, labels, names))
             words = panels.accuracy(scores[name]["accuracy"])
-            titles.append(f"{plots.MODELS.get(name, name)}\n{words}")
+            titles.append(f"{plots.called(name)}\n{words}")
     with plots.style():
         figure, axes = _lay_out([mosaic.height for mosaic in mosaics])
         for ax, letter, mosaic, title in zip(axes, "abcdefgh", mosaics, titles, strict=False):

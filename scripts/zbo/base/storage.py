@@ -17,6 +17,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from zbo.base import files
 from zbo.base.errors import InputError
 
 DONE = "done"  # status of a trial or model; anything else says why it failed
@@ -96,7 +97,7 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
     Args:
         path: Where the file shall stand.
         data: Dataset name (may hold "/") to array, number or text; None is left out.
-        kind: What the file is, checked by `read` ("images", "trial", ...).
+        kind: What the file is, checked by `read`; zbo.base.files describes the datasets of each.
         **facts: What made it (settings, seed, seconds, device, ...), stored as JSON attributes
             beside versions and commit. No time: the same content is the same file.
     """
@@ -106,6 +107,8 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
         for name, value in data.items():
             if value is not None:
                 _write_dataset(file, name, value)
+                if described := files.describe(kind, name):
+                    file[name].attrs.update(described._asdict())
         for name, value in (_provenance() | facts).items():
             file.attrs[name] = json.dumps(value)
         file.attrs["kind"] = kind
@@ -113,12 +116,14 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
         beside.write_bytes(content.getbuffer())
 
 
-def read(path: str | Path, *, kind: str, only: Collection[str] | None = None) -> dict[str, Any]:
+def read(
+    path: str | Path, *, kind: str | Collection[str], only: Collection[str] | None = None
+) -> dict[str, Any]:
     """Read the datasets of a file that `write` made.
 
     Args:
         path: The file.
-        kind: What it has to be.
+        kind: What it has to be, or what it may be.
         only: Names of the datasets to read; all of them by default.
 
     Returns:
@@ -145,12 +150,12 @@ def read(path: str | Path, *, kind: str, only: Collection[str] | None = None) ->
     return data
 
 
-def facts(path: str | Path, *, kind: str) -> dict[str, Any]:
+def facts(path: str | Path, *, kind: str | Collection[str]) -> dict[str, Any]:
     """Read what made a file: settings, seed, versions, commit, seconds.
 
     Args:
         path: The file.
-        kind: What it has to be.
+        kind: What it has to be, or what it may be.
 
     Returns:
         Name to value.
@@ -168,17 +173,21 @@ def group(data: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return {name[len(start) :]: v for name, v in data.items() if name.startswith(start)}
 
 
-def _open(path: str | Path, kind: str) -> h5py.File:
+def _open(path: str | Path, kind: str | Collection[str]) -> h5py.File:
     if not Path(path).exists():
         raise InputError(f"{path}: there is no such file; run the workflow to make it")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise _cut_short(path) from error
-    if file.attrs.get("kind") != kind:
-        found = file.attrs.get("kind", "an HDF5 file of another origin")
+    allowed = [kind] if isinstance(kind, str) else list(kind)
+    former = [files.FORMER[each] for each in allowed if each in files.FORMER]
+    if (found := file.attrs.get("kind")) not in [*allowed, *former]:
         file.close()
-        raise InputError(f"{path}: expected a file of kind '{kind}', found '{found}'")
+        raise InputError(
+            f"{path}: expected a file of kind '{' or '.join(allowed)}', "
+            f"found '{found or 'an HDF5 file of another origin'}'"
+        )
     return file
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from zbo.base.errors import InputError
+from zbo.base.settings import ImageSettings
 from zbo.data import nanoparticles
 from zbo.data.sources import FULL_SCALE, READERS, Raw, unit_range
 
@@ -19,23 +20,6 @@ logger = logging.getLogger(__name__)
 
 SIMULATED = 10_000  # nanoparticle images, unless told otherwise
 MIN_SIDE = 5  # pixels: the window of the structural similarity
-
-
-@dataclass(frozen=True)
-class ImageSettings:
-    """Which images, and how they are prepared: the `images` part of a study's configuration."""
-
-    source: str  # "digits", "mnist", "nanoparticles" or "files"
-    path: str | None = None  # mnist: folder of IDX files; files: array file or folder of pictures;
-    #                          nanoparticles: folder, file or address; None: simulated images
-    labels: str | None = None  # files: .npy, .npz, HDF5, .csv or .txt; None: those of `path`
-    counts: Sequence[int] | None = None  # nanoparticles: keep so many particles; None: all
-    size: tuple[int, int] | None = None  # resize to (h, w) pixels
-    normalize: str = "range"  # "range" of the source, min-max of the "set" or of each "image"
-    count: int | None = None  # keep so many images, drawn at random; None: all, or SIMULATED
-    balance: int | None = None  # resample each class from itself to so many images
-    subset: int = 600  # images used during the search
-    balance_subset: bool = False  # equally many of each class in the subset
 
 
 @dataclass(frozen=True)
@@ -202,17 +186,7 @@ def encode_labels(values: Sequence[Any], where: str) -> tuple[np.ndarray, tuple[
 
 
 def _check(settings: ImageSettings) -> None:
-    """Refuse settings that cannot hold, whatever the data."""
-    for key, known in (("source", tuple(READERS)), ("normalize", ("range", "set", "image"))):
-        if (value := getattr(settings, key)) not in known:
-            raise InputError(f"images.{key}: '{value}' is not known; use {' or '.join(known)}")
-    for key in ("count", "balance", "subset"):
-        if (value := getattr(settings, key)) is not None and value < 1:
-            raise InputError(f"images.{key}: {value} is no number of images; give 1 or more")
-    if settings.size is not None and (len(settings.size) != 2 or min(settings.size) < MIN_SIDE):
-        raise InputError(
-            f"images.size: {settings.size} cannot be; give height and width, {MIN_SIDE} or more"
-        )
+    """Refuse settings that cannot hold together, whatever the data."""
     if settings.source == "files" and not settings.path:
         raise InputError(
             "images.path: source 'files' has no path; give a file or a folder of pictures"

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
-from zbo.base import channels, storage
+from zbo.base import channels, files, storage
 from zbo.base.errors import InputError
 from zbo.base.storage import DONE
 from zbo.drawing import plots
@@ -44,11 +44,10 @@ class Search:
     def read(cls, space: str, design: str, iteration: str) -> "Search":
         """Read space.h5, design.h5 and the last of iterations/*.h5."""
         latent = storage.read(space, kind="space")
-        feasible = latent["feasible"]
-        initial = len(storage.read(design, kind="candidates")["index"])
-        last = storage.read(iteration, kind="candidates")
-        z, beta = latent["z"][feasible], latent["beta"][feasible]
-        return cls(z, latent["z"], feasible, beta, initial, last)
+        initial = len(storage.read(design, kind="design")["index"])
+        last = storage.read(iteration, kind="iteration")
+        z, beta = files.feasible(latent)
+        return cls(z, latent["z"], latent["feasible"], beta, initial, last)
 
     @property
     def recommended(self) -> int:

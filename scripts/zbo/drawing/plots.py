@@ -18,7 +18,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from zbo.base import storage
+from zbo.base import compared, storage
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph
 
@@ -30,15 +30,6 @@ INFEASIBLE = "0.85"
 COLUMN, PAGE = 3.3, 7.0  # widths of one column and of two, inches
 BETA = r"$\beta_c$"
 CHANNELS = BETA, r"$\beta_d$"  # of a trajectory
-MODELS = {
-    "vanilla": "vanilla VAE",
-    "vae": "VAE, study's settings",
-    "beta-1": f"jrVAE, {BETA} = 1",
-    "beta-0.01": f"jrVAE, {BETA} = 0.01",
-    "constant": f"jrVAE, best constant {BETA}",
-    "optimum": "jrVAE, zBO optimum",
-    "transfer": "jrVAE, transferred optimum",
-}
 SCORES = {  # columns of scores.csv
     "accuracy": "accuracy",
     "ari": "ARI",
@@ -86,10 +77,17 @@ def save(drawn: Figure, paths: Sequence[str | Path]) -> None:
             drawn.savefig(beside, format=path.suffix[1:], metadata=undated.get(path.suffix))
 
 
-def called(model: str, classes: int) -> str:
+def called(model: str, classes: int = 1) -> str:
     """Say what a compared model is; without classes a jrVAE is an rVAE."""
-    words = MODELS.get(model, model)
+    words = symbols(compared.named(model).label)
     return words if classes else words.replace("jrVAE", "rVAE")
+
+
+def symbols(label: str) -> str:
+    """Set the symbols of a label of the library's tables as the paper does."""
+    for plain, set_in_italics in (("β_c", BETA), ("ℓ1", r"$\ell_1$"), ("ℓ2", r"$\ell_2$")):
+        label = label.replace(plain, set_in_italics)
+    return label
 
 
 def letter(ax: Axes, name: str, title: str = "") -> None:

@@ -9,15 +9,16 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from zbo.base import channels
+from zbo.base.objectives import ABOUT_CLASSES
 from zbo.judge import scores
 from zbo.search import evaluation, objective
 from zbo.search.objective import ObjectiveSettings, entropy
 from zbo.trainer import jrvae, training
 
 WHOLE_MODELS = ("manifolds", "probabilities", "z_mean", "z_sd")  # too large for the table
-ABOUT_CLASSES = ("l1", "l2", "information", "usage", "ambiguity", "confidence")
+OF_CLASSES = tuple(name for name in ABOUT_CLASSES if name != "agreement")  # of one training alone
 MEASURES = (
-    *ABOUT_CLASSES,
+    *OF_CLASSES,
     *("reconstruction", "kl_c", "kl_d"),
     *scores.LABEL_SCORES,
 )
@@ -56,7 +57,7 @@ def look(network, images: Mapping[str, np.ndarray], scoring: ObjectiveSettings) 
         found = scores.classes_of(encoding.probabilities, latents, clusters, seed=0)
         judged = asdict(scores.label_scores(found, labels))
     decoded = torch.as_tensor(manifolds)
-    measures = dict.fromkeys(ABOUT_CLASSES, np.nan)
+    measures = dict.fromkeys(OF_CLASSES, np.nan)
     if network.settings.classes:
         measures = {
             "l1": objective.between_classes(decoded, scoring),
@@ -163,14 +164,3 @@ def agreement(classes: np.ndarray, rng: np.random.Generator, others: int = 20) -
         compared = [adjusted_rand_score(classes[at], classes[j + (j >= at)]) for j in drawn]
         found[at] = np.mean(compared) if compared else np.nan
     return found
-
-
-# What a search could maximize, beside what a study may.
-OBJECTIVES = objective.OBJECTIVES | {
-    "l1+l2": lambda of: of["l1"] + of["l2"],
-    "usage": lambda of: of["usage"],
-    "confidence": lambda of: of["confidence"],
-    # Not of one training alone: of the table, once all are there.
-    "agreement": lambda of: of["agreement"],
-    "-reconstruction": lambda of: -of["reconstruction"],
-}

@@ -266,8 +266,7 @@ def _member(arena: Arena, name: str, quantile: Callable[[int], float]) -> np.nda
     return np.asarray(drawn[0], dtype=float)
 
 
-LATENT = ("zbo", "zbo-paper", "zbo-seeds", "random", "random-mean")  # others know no latent space
-
+# Those of `zbo.base.searches` that work on an arena alone.
 SEARCHES: dict[str, Search] = {
     "random": random_search(),
     "random-mean": random_search(recommend="mean"),

@@ -213,13 +213,12 @@ def read_trial(path: str) -> tuple[Trial, jrvae.ModelSettings]:
 def model_in(path: str, *, kind: str) -> jrvae.ModelSettings:
     """Read what was trained from the file of a trial or a model."""
     section = storage.facts(path, kind=kind)["model"]
-    return model_settings(section, section.pop("image_shape"))
+    return jrvae.ModelSettings(**section)
 
 
 def model_settings(section: dict[str, Any], image_shape: tuple[int, ...]) -> jrvae.ModelSettings:
     """Turn section `model` of a study into what `jrvae.build` builds, for images (h, w)."""
-    lists = {name: tuple(section[name]) for name in ("invariances", "hidden_dim")}
-    return jrvae.ModelSettings(image_shape=tuple(image_shape), **section | lists)
+    return jrvae.ModelSettings(image_shape=image_shape, **section)
 
 
 def seeds_of(name: str, count: int, seed: int) -> list[int]:

@@ -8,7 +8,7 @@ path (`my_module:my_objective`).
 
 import math
 import reprlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
@@ -19,21 +19,12 @@ import torch
 from torch import Tensor
 
 from zbo.base.errors import InputError
+from zbo.base.objectives import OF_STUDY
 from zbo.base.own import by_path
+from zbo.base.settings import ObjectiveSettings
 
 # Constants of SSIM for a data range of 1 (Wang et al. 2004).
 C1, C2 = 0.01**2, 0.03**2
-
-
-@dataclass(frozen=True)
-class ObjectiveSettings:
-    """Section `objective` of a study."""
-
-    name: str = "l1"
-    grid: int = 12
-    window: int = 5
-    sigma: float = 1.5
-    pairs: int = 1000
 
 
 @dataclass(frozen=True)
@@ -99,9 +90,9 @@ def score(learned: Learned, settings: ObjectiveSettings, device: str = "cpu") ->
             "l2": within_classes(manifolds, settings),
             "information": information(learned.probabilities),
         }
-    if settings.name in OBJECTIVES:
+    if settings.name in OF_STUDY:
         terms = {name: getattr(learned, name) for name in ("reconstruction", "kl_c", "kl_d")}
-        value = OBJECTIVES[settings.name](parts | terms)
+        value = OF_STUDY[settings.name](parts | terms)
     else:
         value = _number(own(learned, settings), settings.name)
     return Score(value, **parts)
@@ -135,27 +126,14 @@ def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable |
             f"objective.window: {settings.window} pixels do not fit into images of "
             f"{image_shape[0]} x {image_shape[1]}"
         )
-    if settings.name in OBJECTIVES:
+    if settings.name in OF_STUDY:
         return None
     if ":" in settings.name:
         return by_path(settings.name, "objective.name")
     raise InputError(
         f"objective.name: there is no objective '{settings.name}'; choose from "
-        f"{', '.join(OBJECTIVES)}, or give module:function"
+        f"{', '.join(OF_STUDY)}, or give module:function"
     )
-
-
-# What is maximized, of a training's measures, numbers or arrays of them; higher is better. Those
-# about classes are named in config.ABOUT_CLASSES, too.
-OBJECTIVES: dict[str, Callable[[Mapping[str, Any]], Any]] = {
-    "l1": lambda of: of["l1"],  # the paper's choice for MNIST
-    "l1-l2": lambda of: of["l1"] - of["l2"],  # equation 2
-    "information": lambda of: of["information"],
-    # Evidence lower bound, nats an image, both KL terms at full weight (Kingma and Welling 2014,
-    # eq. 3): comparable between trajectories, as the loss, which each weighs for itself, is not.
-    # The reconstruction term alone would not do: the less the KL terms weigh, the better it gets.
-    "elbo": lambda of: -(of["reconstruction"] + of["kl_c"] + of["kl_d"]),
-}
 
 
 def information(probabilities: np.ndarray) -> float:

@@ -8,53 +8,38 @@ point, without Snakemake:
         for index in optimizer.ask():
             optimizer.tell(index, objective(decode(z[index])))
     z[optimizer.best_estimated]
+
+Of two objectives `tell` takes both, and the search is for the front of their trade-off (`pareto`).
 """
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from zbo.base.errors import InputError
+from zbo.base.settings import OptimizerSettings as Settings
+from zbo.search import pareto
 from zbo.search.stopping import negligible
-from zbo.search.surrogate import Proposal, SurrogateSettings, propose
-
-
-@dataclass(frozen=True)
-class Settings(SurrogateSettings):
-    """Section `search` of a study: budget and stopping, beside how to fit and propose.
-
-    Attributes:
-        initial: Trials of the starting design.
-        iterations: Proposals at most.
-        design: "sobol" (space filling) or "random".
-        stop_threshold: Largest expected improvement, as a share of the objective's standard
-            deviation over all trials, that counts as negligible.
-        stop_patience: Negligible proposals in a row before stopping.
-    """
-
-    initial: int = 20
-    iterations: int = 120
-    design: str = "sobol"
-    stop_threshold: float = 0.01
-    stop_patience: int = 2
+from zbo.search.surrogate import Proposal, propose
 
 
 def settings_of(study: dict[str, Any], **changes: Any) -> Settings:
     """Take what concerns the optimizer out of section `search` of a study's settings."""
-    known = {item.name for item in fields(Settings)}
+    known = Settings.model_fields
     chosen = {name: value for name, value in study["search"].items() if name in known}
     return Settings(**chosen | changes)
 
 
 @dataclass
 class Observations:
-    """Trials so far; the objective is NaN if failed, its noise variance NaN if unknown."""
+    """Trials so far; objectives are NaN if failed, their noise variances NaN if unknown."""
 
     index: list[int] = field(default_factory=list)
-    objective: list[float] = field(default_factory=list)
-    variance: list[float] = field(default_factory=list)
+    objective: list[np.ndarray] = field(default_factory=list)  # shape (p,) each
+    variance: list[np.ndarray] = field(default_factory=list)
 
 
 class Optimizer:
@@ -64,10 +49,14 @@ class Optimizer:
         z: Feasible latent points, shape (m, d).
         settings: Budget, surrogate, acquisition, stopping.
         seed: Of the starting design.
+        floors: Of several objectives, the least that each has to be, or None: what has a floor is
+            a constraint, the others (one or two) are maximized. Empty: all are maximized.
     """
 
-    def __init__(self, z: np.ndarray, settings: Settings, seed: int) -> None:
-        self.z, self.settings, self.seed = z, settings, seed
+    def __init__(
+        self, z: np.ndarray, settings: Settings, seed: int, floors: pareto.Floors = ()
+    ) -> None:
+        self.z, self.settings, self.seed, self.floors = z, settings, seed, tuple(floors)
         self.observed = Observations()
         self.proposals = 0
         self.improvements: list[float] = []  # largest expected improvement at each proposal
@@ -114,7 +103,7 @@ class Optimizer:
         index, objective, variance = self._told()
         if self._fit and self._fit[0] == len(index):
             return self._fit[1]
-        worked = np.isfinite(objective)
+        worked = np.isfinite(objective).all(1)
         if worked.sum() < 2:
             raise InputError(
                 f"search: {worked.sum()} of {len(worked)} trials succeeded and a surrogate needs "
@@ -122,19 +111,18 @@ class Optimizer:
             )
         # A failed trial counts as the worst seen: left out, it would leave its neighbourhood
         # unexplored and so attractive, and the search would fail there again and again.
-        objective = np.where(worked, objective, objective[worked].min())
+        objective = np.where(worked[:, None], objective, objective[worked].min(0))
         known = np.isfinite(variance[worked]).all()
         # One variance for all, their mean: a single trial's, from two or three seeds, is so rough
         # that seeds which happen to agree would look free of noise.
-        variance = np.full(len(index), variance[worked].mean())
-        proposal = propose(
-            self.z,
-            self.z[index],
-            objective,
-            variance if known else None,
-            self.settings,
-            self._open(),
-        )
+        variance = np.broadcast_to(variance[worked].mean(0), objective.shape) if known else None
+        where = self.z, self.z[index]
+        how = self.settings, self._open()
+        if objective.shape[1] == 1:
+            of_one = variance if variance is None else variance[:, 0]
+            proposal = propose(*where, objective[:, 0], of_one, *how)
+        else:
+            proposal = pareto.propose(*where, objective, variance, *how, self.floors)
         self._fit = (len(index), proposal)
         return proposal
 
@@ -150,17 +138,33 @@ class Optimizer:
             self.improvements.append(float(open_points.max(initial=0)))
             self._counted = told
 
-    def tell(self, index: int, objective: float, variance: float = np.nan) -> None:
+    def tell(
+        self,
+        index: int,
+        objective: float | Sequence[float],
+        variance: float | Sequence[float] = np.nan,
+    ) -> None:
         """Report one evaluation.
 
         Args:
             index: Which point of z.
-            objective: What was found there, higher is better; NaN if the evaluation failed.
-            variance: Noise variance of the objective, where it is known.
+            objective: What was found there, higher is better, one number or as many each time;
+                NaN if the evaluation failed.
+            variance: Noise variance of each, where it is known.
+
+        Raises:
+            InputError: If there are more or fewer objectives than before, or than floors.
         """
+        found = np.array(objective, dtype=float, ndmin=1)
+        before = self.observed.objective or [np.array(self.floors or found)]
+        if found.shape != before[0].shape:
+            raise InputError(
+                f"search: {len(found)} objectives told where {len(before[0])} are searched for"
+            )
         self.observed.index.append(int(index))
-        self.observed.objective.append(float(objective))
-        self.observed.variance.append(float(variance))
+        self.observed.objective.append(found)
+        noise = np.array(variance, dtype=float, ndmin=1)
+        self.observed.variance.append(np.broadcast_to(noise, found.shape))
 
     @property
     def stopped(self) -> str:
@@ -179,22 +183,49 @@ class Optimizer:
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the objective over all trials."""
-        objective = self._told()[1]
-        if np.nanmin(objective) == np.nanmax(objective):
-            return 0.0  # what rounding of the mean leaves is no spread
-        return float(np.nanstd(objective, ddof=1))
+        """Standard deviation of the objective over all trials; of two maximized, their product."""
+        found = 1.0
+        for objective in self._told()[1].T[self._maximized()]:
+            if np.nanmin(objective) == np.nanmax(objective):
+                return 0.0  # what rounding of the mean leaves is no spread
+            found *= float(np.nanstd(objective, ddof=1))
+        return found
 
     @property
     def best_evaluated(self) -> int:
-        """Index of the point with the highest observed objective: lucky where noise is large."""
+        """Index of the point with the highest observed objective: lucky where noise is large.
+
+        Of several objectives, the one that would be recommended had there been no noise.
+        """
         index, objective, _ = self._told()
-        return int(index[np.nanargmax(objective)])
+        if objective.shape[1] == 1:
+            return int(index[np.nanargmax(objective)])
+        worked = np.flatnonzero(np.isfinite(objective).all(1))
+        sure = np.zeros_like(objective[worked])
+        return int(index[worked[pareto.recommended(objective[worked], sure, self.floors)]])
 
     @property
     def best_estimated(self) -> int:
-        """Index of the point with the highest posterior mean: what the search recommends."""
-        return int(np.argmax(self.fit().mean))
+        """Index of the point with the highest posterior mean: what the search recommends.
+
+        Of several objectives, the knee of their front, or the best that keeps to the floors.
+        """
+        fit = self.fit()
+        if fit.mean.ndim == 1:
+            return int(np.argmax(fit.mean))
+        return pareto.recommended(fit.mean, fit.sd, self.floors)
+
+    @property
+    def front(self) -> np.ndarray:
+        """Indices of the points on the front of two objectives by posterior means, shape (f,)."""
+        mean = self.fit().mean[:, self._maximized()]
+        on_front = np.flatnonzero(pareto.non_dominated(mean))
+        return on_front[np.argsort(mean[on_front, 0])]
+
+    def _maximized(self) -> list[int]:
+        if self.floors:
+            return [k for k, floor in enumerate(self.floors) if floor is None]
+        return list(range(len(self.observed.objective[0])))
 
     def _open(self) -> np.ndarray:
         is_open = np.ones(len(self.z), dtype=bool)

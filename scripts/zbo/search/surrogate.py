@@ -25,16 +25,7 @@ from gpytorch.priors import GammaPrior, LogNormalPrior
 from torch import Tensor
 
 from zbo.base.errors import InputError
-
-
-@dataclass(frozen=True)
-class SurrogateSettings:
-    """The part of section `search` that fits and proposes."""
-
-    surrogate: str = "default"
-    acquisition: str = "logei"
-    ucb_beta: float = 4.0
-    batch_size: int = 1
+from zbo.base.settings import SurrogateSettings
 
 
 @dataclass(frozen=True)
@@ -83,37 +74,81 @@ def propose(
     Raises:
         InputError: If the acquisition is unknown.
     """
+    check(settings)
+    grid, x = unit_cube(space, space), unit_cube(z, space)
+    fitted = Fitted.to(x, objective, variance, settings)
+    posterior = fitted.posterior
+    mean, sd = posterior(grid)
+    best = posterior(x)[0].max()
+    values = ACQUISITIONS[settings.acquisition](mean, sd, best, settings)
+    improvement = expected_improvement(mean, sd, best, settings)
+    candidates = _choose(posterior, grid, values, best, settings, open_points)
+    mean, sd = fitted.in_units(mean, sd)
+    return Proposal(
+        candidates=candidates,
+        mean=mean,
+        sd=sd,
+        acquisition=values.numpy(),
+        expected_improvement=(improvement * fitted.unit).numpy(),
+        hyperparameters=fitted.hyperparameters(),
+    )
+
+
+def check(settings: SurrogateSettings) -> None:
+    """Check that there is such an acquisition.
+
+    Raises:
+        InputError: If there is none.
+    """
     if settings.acquisition not in ACQUISITIONS:
         raise InputError(
             f"search.acquisition: there is no '{settings.acquisition}'; choose from "
             f"{', '.join(ACQUISITIONS)}"
         )
+
+
+def unit_cube(z: np.ndarray, space: np.ndarray) -> Tensor:
+    """Scale latent points so that the search space fills the unit cube, float64, same shape."""
     low, high = space.min(0), space.max(0)
     scale = np.where(high > low, high - low, 1)
-    grid = torch.as_tensor((space - low) / scale, dtype=torch.float64)
-    x = torch.as_tensor((z - low) / scale, dtype=torch.float64)
-    y = torch.as_tensor(objective, dtype=torch.float64)[:, None]
-    offset, unit = _normalization(y, settings)
-    y = (y - offset) / unit
-    noise = None
-    if variance is not None:
-        noise = torch.as_tensor(variance, dtype=torch.float64)[:, None] / unit**2
-    model = _fit(x, y, noise, settings)
+    return torch.as_tensor((z - low) / scale, dtype=torch.float64)
 
-    posterior = _Posterior.of(model)
-    mean, sd = posterior(grid)
-    best = posterior(x)[0].max()
-    values = ACQUISITIONS[settings.acquisition](mean, sd, best, settings)
-    improvement = _expected_improvement(mean, sd, best, settings)
-    candidates = _choose(posterior, grid, values, best, settings, open_points)
-    return Proposal(
-        candidates=candidates,
-        mean=(mean * unit + offset).numpy(),
-        sd=(sd * unit).numpy(),
-        acquisition=values.numpy(),
-        expected_improvement=(improvement * unit).numpy(),
-        hyperparameters=_hyperparameters(model, unit),
-    )
+
+@dataclass(frozen=True)
+class Fitted:
+    """A surrogate fitted to one objective, which is `offset + unit` times what it was told.
+
+    Attributes:
+        posterior: Of the normalized objective.
+        model: The Gaussian process.
+        offset: Units of the objective, as is `unit`.
+    """
+
+    posterior: "Posterior"
+    model: SingleTaskGP
+    offset: float
+    unit: float
+
+    @classmethod
+    def to(
+        cls, x: Tensor, values: np.ndarray, variance: np.ndarray | None, settings: SurrogateSettings
+    ) -> "Fitted":
+        """Fit to values (n,) at points (n, d) of the unit cube, and their noise variance (n,)."""
+        y = torch.as_tensor(values, dtype=torch.float64)[:, None]
+        offset, unit = _normalization(y, settings)
+        noise = None
+        if variance is not None:
+            noise = torch.as_tensor(variance, dtype=torch.float64)[:, None] / unit**2
+        model = _fit(x, (y - offset) / unit, noise, settings)
+        return cls(Posterior.of(model), model, offset, unit)
+
+    def in_units(self, mean: Tensor, sd: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Give a normalized mean and standard deviation in the objective's units."""
+        return (mean * self.unit + self.offset).numpy(), (sd * self.unit).numpy()
+
+    def hyperparameters(self) -> dict[str, list[float]]:
+        """Name the Gaussian process' hyperparameters."""
+        return _hyperparameters(self.model, self.unit)
 
 
 def _normalization(y: Tensor, settings: SurrogateSettings) -> tuple[float, float]:
@@ -177,7 +212,7 @@ def _fit_as_the_paper(x: Tensor, y: Tensor, steps: int = 150, rate: float = 0.1)
     return model.eval()
 
 
-class _Posterior:
+class Posterior:
     """The GP's posterior at many points at once.
 
     GPyTorch would build the joint covariance of all of them, m x m, or one small GP a point; only
@@ -192,7 +227,7 @@ class _Posterior:
         self.factor = torch.linalg.cholesky(covariance + 1e-8 * torch.eye(len(x)))
 
     @classmethod
-    def of(cls, model: SingleTaskGP) -> "_Posterior":
+    def of(cls, model: SingleTaskGP) -> "Posterior":
         (x,), y = model.train_inputs, model.train_targets
         return cls(model, x, y, model.likelihood.noise.detach().expand(len(x)))
 
@@ -207,12 +242,44 @@ class _Posterior:
         prior = self.model.covar_module(points, diag=True)
         return mean, (prior - half.square().sum(0)).clamp_min(0).sqrt()
 
-    def believing(self, points: Tensor) -> "_Posterior":
+    @torch.no_grad()
+    def samples(self, count: int, seed: int) -> Tensor:
+        """Draw the noise-free objective at the observed points jointly, shape (count, n)."""
+        kernel = self.model.covar_module(self.x).to_dense()
+        half = torch.linalg.solve_triangular(self.factor, kernel, upper=False)
+        mean, _ = self(self.x)
+        covariance = kernel - half.T @ half + 1e-6 * torch.eye(len(self.x))
+        draws = torch.quasirandom.SobolEngine(len(self.x), scramble=True, seed=seed).draw(
+            count, dtype=torch.float64
+        )
+        normal = torch.special.ndtri(draws.clamp(1e-6, 1 - 1e-6))
+        return mean + normal @ torch.linalg.cholesky(covariance).T
+
+    @torch.no_grad()
+    def given(self, values: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation at points had the noise-free objective been these values.
+
+        Args:
+            values: At the observed points, shape (count, n), each row a world of its own.
+            points: Shape (m, d).
+
+        Returns:
+            Mean, shape (count, m), and standard deviation, shape (m,), the same in all worlds.
+        """
+        kernel = self.model.covar_module(self.x).to_dense()
+        factor = torch.linalg.cholesky(kernel + 1e-6 * torch.eye(len(self.x)))
+        across = self.model.covar_module(self.x, points).to_dense()
+        half = torch.linalg.solve_triangular(factor, across, upper=False)
+        target = torch.linalg.solve_triangular(factor, (values - self.constant).T, upper=False)
+        prior = self.model.covar_module(points, diag=True)
+        return self.constant + target.T @ half, (prior - half.square().sum(0)).clamp_min(0).sqrt()
+
+    def believing(self, points: Tensor) -> "Posterior":
         """The posterior had its own mean been observed at these points."""
         mean, _ = self(points)
         # Believed without noise, so that the next choice of a batch looks elsewhere.
         noise = torch.full_like(mean, 1e-6)
-        return _Posterior(
+        return Posterior(
             self.model,
             torch.cat([self.x, points]),
             torch.cat([self.y, mean]),
@@ -235,7 +302,7 @@ def _choose(posterior, grid, values, best, settings, open_points) -> np.ndarray:
     return np.array(chosen, dtype=np.int64)
 
 
-def _expected_improvement(mean, sd, best, settings) -> Tensor:
+def expected_improvement(mean, sd, best, settings) -> Tensor:
     return _log_expected_improvement(mean, sd, best, settings).exp()
 
 
@@ -257,7 +324,7 @@ def _upper_confidence_bound(mean, sd, best, settings) -> Tensor:
 # Analytic acquisition functions of posterior mean and sd (Jones et al. 1998; Kushner 1964; Cox and
 # John 1992; logei: Ament et al. 2023), in units of the normalized objective.
 ACQUISITIONS = {
-    "ei": _expected_improvement,
+    "ei": expected_improvement,
     "logei": _log_expected_improvement,
     "pi": _probability_of_improvement,
     "ucb": _upper_confidence_bound,

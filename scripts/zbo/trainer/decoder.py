@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from zbo.trainer import kernels, perceptron
 from zbo.trainer.network import Network, Transform
+from zbo.trainer.pixels import Sample
 
 log = logging.getLogger(__name__)
 
@@ -45,11 +46,14 @@ class Reconstruction:
         d_z: Gradient of -Σ_n Σ_k q(k|x_n) log p(x_n|z_n,k) at z, shape (n, coord + L).
         decoded: (image, class) pairs the decoder ran for, scalar. Not a number: put into a tensor
             of a GPU it would be copied from the host, and waited for.
+        memory: What `reconstruct` wants to be told as `last` when it sees these images again, shape
+            (n, K), nats.
     """
 
     log_likelihood: Tensor
     d_z: Tensor
     decoded: Tensor
+    memory: Tensor
 
 
 def reconstruct(
@@ -63,6 +67,7 @@ def reconstruct(
     threshold: float = 0.0,
     last: Tensor | None = None,
     threads: int = 1,
+    sample: Sample | None = None,
 ) -> Reconstruction:
     """Log-likelihood of a batch for its classes (Biswas et al. 2023, eq. 1, first term).
 
@@ -79,6 +84,11 @@ def reconstruct(
     the plain one decodes whole images and is cheap. On a GPU no shape may depend on the data: the
     fused pass passes over a skipped class in place, torch decodes it and ignores the result.
 
+    With `sample` the decoder runs for those pixels only, likewise of spatial decoders alone. The
+    log-likelihoods are then estimates, and noisier than classes are apart; but all classes of an
+    image are decoded at the same pixels and share most of the noise. What is remembered of a class
+    is therefore how far it was from the most probable one.
+
     Args:
         network: Weights.
         gradient: Where the decoder's go.
@@ -88,9 +98,10 @@ def reconstruct(
         q: Class probabilities, shape (n, K); ones of shape (n, 1) for a model without classes.
         sigma: Standard deviation of the Gaussian decoder; None for Bernoulli.
         threshold: Probability at or below which a class is skipped; 0 decodes all.
-        last: `log_likelihood` of these images when they were last seen, shape (n, K), infinite for
+        last: `memory` of these images when they were last seen, shape (n, K), infinite for
             classes to be decoded whatever their probability; None: nothing is known.
         threads: CPU threads for compiled code; the numbers do not depend on it.
+        sample: Pixels to decode; None: all, in order.
 
     Returns:
         The `Reconstruction`.
@@ -100,7 +111,7 @@ def reconstruct(
     latents = (content @ network.latents[:, :columns].T).unsqueeze(1)  # (n, 1, H)
     if network.latents.shape[1] > columns:
         latents = latents + network.latents[:, columns:].T  # (n, K, H)
-    active = None
+    active = memory = None
     if transform is None:
         logp, d_latents = _plain(network, gradient, images, latents, q, sigma)
     else:
@@ -108,14 +119,21 @@ def reconstruct(
             active = (q > threshold).scatter_(1, q.argmax(1, keepdim=True), True)
             if last is not None:
                 active |= last == torch.inf
-        turned, coords = transform.apply(z)
+        share = None
+        if sample is not None:
+            images, share = images.gather(1, sample.index), sample.share
+        turned, coords = transform.apply(z, None if sample is None else sample.index)
         params = spatial_parameters(network)
         logp, d_coords, d_latents, *d_params = decode_and_differentiate(
-            images, active, sigma, coords, latents, -q, params, threads
+            images, share, active, sigma, coords, latents, -q, params, threads
         )
         torch._foreach_copy_(spatial_parameters(gradient), d_params)
         if active is not None:
             worst = logp.masked_fill(~active, torch.inf).amin(1, keepdim=True)
+            if sample is not None:
+                best = logp.gather(1, q.argmax(1, keepdim=True))
+                last = best + torch.inf if last is None else best + last
+                memory = torch.where(active, logp, last) - best
             logp = torch.where(active, logp, worst if last is None else torch.minimum(worst, last))
     d_content = d_latents.sum(1)  # (n, H)
     torch.mm(d_content.T, content, out=gradient.latents[:, :columns])
@@ -125,7 +143,7 @@ def reconstruct(
     if transform:
         d_z = torch.cat((transform.backward(z, turned, d_coords), d_z), 1)
     decoded = q.new_full((), q.numel()) if active is None else active.sum()
-    return Reconstruction(logp, d_z, decoded)
+    return Reconstruction(logp, d_z, decoded, logp if memory is None else memory)
 
 
 def spatial_parameters(network: Network) -> list[Tensor]:
@@ -137,7 +155,7 @@ def _plain(network, gradient, images, latents, q, sigma):
     """Decode whole images: log p, shape (n, K), and the gradient of -Σ q log p at `latents`."""
     first = torch.tanh(latents + network.bias)  # (n, K, H)
     values = perceptron.forward(network.decoder, first.flatten(0, 1))
-    logp, g = _pixels(values[-1].view(*q.shape, -1), images.unsqueeze(1), sigma)
+    logp, g = _pixels(values[-1].view(*q.shape, -1), images.unsqueeze(1), None, sigma)
     d = (g * -q.unsqueeze(-1)).flatten(0, 1)
     d = perceptron.backward(network.decoder, values, d, gradient.decoder, to_input=True)
     d = perceptron.through_tanh(d.view_as(first), first)
@@ -145,22 +163,35 @@ def _plain(network, gradient, images, latents, q, sigma):
     return logp, d
 
 
-def _pixels(out: Tensor, images: Tensor, sigma: float | None) -> tuple[Tensor, Tensor]:
+def _pixels(
+    out: Tensor, images: Tensor, share: Tensor | None, sigma: float | None
+) -> tuple[Tensor, Tensor]:
     """Log-likelihood summed over pixels, shape (...), and its gradient at each logit (..., P)."""
     if sigma is None:
-        return (images * out - F.softplus(out)).sum(-1), images - torch.sigmoid(out)
-    mean = torch.sigmoid(out)
-    error = (images - mean) / sigma
-    constant = images.shape[-1] * (math.log(sigma) + 0.5 * math.log(2 * math.pi))
-    logp = -0.5 * error.square().sum(-1) - constant
-    return logp, error / sigma * mean * (1 - mean)
+        logp, g = images * out - F.softplus(out), images - torch.sigmoid(out)
+    else:
+        mean = torch.sigmoid(out)
+        error = (images - mean) / sigma
+        logp, g = -0.5 * error.square(), error / sigma * mean * (1 - mean)
+    total = images.shape[-1]
+    if share is not None:
+        logp, g, total = logp * share, g * share, share.sum()
+    logp = logp.sum(-1)
+    return logp if sigma is None else logp - total * _constant(sigma), g
 
 
-def decode_and_differentiate(images, active, sigma, coords, latents, weight, params, threads=1):
+def _constant(sigma: float) -> float:
+    return math.log(sigma) + 0.5 * math.log(2 * math.pi)
+
+
+def decode_and_differentiate(
+    images, share, active, sigma, coords, latents, weight, params, threads=1
+):
     """Decode the active pairs and differentiate them in the same pass.
 
     Args:
         images: Shape (n, P).
+        share: Weight of each pixel in its image's sum, shape (P,), or None for 1.
         active: Pairs to decode, shape (n, K), or None for all.
         sigma: Standard deviation of the Gaussian decoder; None for Bernoulli.
         coords: Shape (n, P, 2).
@@ -174,14 +205,14 @@ def decode_and_differentiate(images, active, sigma, coords, latents, weight, par
         coords, latents (zero where not active) and each of params.
     """
     if compiled_for(params):
-        return _compiled(images, active, sigma, coords, latents, weight, params, threads)
+        return _compiled(images, share, active, sigma, coords, latents, weight, params, threads)
     if params[0].device.type == "cuda":
         widths = tuple(map(len, params[1:-1:2]))
         tf32 = torch.backends.cuda.matmul.allow_tf32
-        kind = params[0].dtype, widths, tf32, sigma is not None, active is not None
-        if fused := _fused(params[0].device, *kind):
-            return _in_slices(fused, images, active, sigma, coords, latents, weight, params)
-    return _with_torch(images, active, sigma, coords, latents, weight, params)
+        given = sigma is not None, active is not None, share is not None
+        if fused := _fused(params[0].device, params[0].dtype, widths, tf32, *given):
+            return _in_slices(fused, images, share, active, sigma, coords, latents, weight, params)
+    return _with_torch(images, share, active, sigma, coords, latents, weight, params)
 
 
 def compiled_for(params: list[Tensor]) -> bool:
@@ -193,7 +224,7 @@ def compiled_for(params: list[Tensor]) -> bool:
     return library is not None and not any(len(b) % library.zbo_panel() for b in params[1:-1:2])
 
 
-def _compiled(images, active, sigma, coords, latents, weight, params, threads=1):
+def _compiled(images, share, active, sigma, coords, latents, weight, params, threads=1):
     """`decode_and_differentiate` in C; ranges of images go to threads."""
     library = kernels.load()
     wc, bc, w1, b1, w2, b2, w3, b3 = (p.contiguous() for p in params)
@@ -202,11 +233,12 @@ def _compiled(images, active, sigma, coords, latents, weight, params, threads=1)
     n, classes = weight.shape
     logp = torch.zeros_like(weight)
     images, coords, latents = (t.contiguous() for t in (images, coords, latents))
-    active = None if active is None else active.contiguous()
+    active, share = (None if t is None else t.contiguous() for t in (active, share))
     d_coords, d_latents = torch.empty_like(coords), torch.zeros_like(latents)
     packed = [_panels(w, panel) for w in (w1.T, w1, w2.T, w2)]
     tensors = {
-        **{"images": images, "coords": coords, "latents": latents, "q": weight, "active": active},
+        **{"images": images, "coords": coords, "latents": latents, "q": weight},
+        **{"share": share, "active": active},
         **{"wc": wc_rows, "bc": bc, "b1": b1, "b2": b2, "w3": w3, "b3": b3},
         **{"w1_forward": packed[0], "w1_backward": packed[1]},
         **{"w2_forward": packed[2], "w2_backward": packed[3]},
@@ -256,7 +288,7 @@ os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not survive 
 
 
 @functools.cache
-def _fused(device, dtype, widths, tf32, gaussian, pruned) -> Callable[..., tuple] | None:
+def _fused(device, dtype, widths, tf32, gaussian, pruned, shared) -> Callable[..., tuple] | None:
     """Load the pass for a GPU; None, logged once, where it does not build, run or agree with torch.
 
     Building depends on the GPU, its driver, Triton and a C compiler, and the result on how Triton
@@ -284,7 +316,8 @@ def _fused(device, dtype, widths, tf32, gaussian, pruned) -> Callable[..., tuple
         ends = [2, *widths], [*widths, 1]
         params = [p for size in zip(*ends, strict=True) for p in (some(*size[::-1]), some(size[1]))]
         active = some(3, 2) > 0 if pruned else None
-        given = some(3, 70).sigmoid(), active, 0.5 if gaussian else None, some(3, 70, 2)
+        share = some(70).exp() if shared else None
+        given = some(3, 70).sigmoid(), share, active, 0.5 if gaussian else None, some(3, 70, 2)
         given = *given, some(3, 2, widths[0]), some(3, 2), params
         apart = 0.0
         for i, (a, b) in enumerate(zip(run(*given), _with_torch(*given), strict=True)):
@@ -299,11 +332,11 @@ def _fused(device, dtype, widths, tf32, gaussian, pruned) -> Callable[..., tuple
     return run
 
 
-def _in_slices(fused, images, active, sigma, coords, latents, weight, params):
+def _in_slices(fused, images, share, active, sigma, coords, latents, weight, params):
     """Run a pass over slices of the batch that fit into memory; gradients of params add up."""
     step = max(1, _SLICE_ROWS["cuda"] // (images.shape[1] * weight.shape[1]))
     found = [
-        fused(images[s], None if active is None else active[s], sigma, coords[s], latents[s],
+        fused(images[s], share, None if active is None else active[s], sigma, coords[s], latents[s],
               weight[s], params)
         for s in (slice(at, at + step) for at in range(0, len(images), step))
     ]  # fmt: skip
@@ -316,7 +349,7 @@ def _in_slices(fused, images, active, sigma, coords, latents, weight, params):
     )
 
 
-def _with_torch(images, active, sigma, coords, latents, weight, params):
+def _with_torch(images, share, active, sigma, coords, latents, weight, params):
     """`decode_and_differentiate` in torch, slice by slice."""
     if active is not None:
         weight = weight.masked_fill(~active, 0)
@@ -325,7 +358,7 @@ def _with_torch(images, active, sigma, coords, latents, weight, params):
             index = kept.unsqueeze(-1).expand(-1, -1, latents.shape[-1])
             some = latents.gather(1, index), weight.gather(1, kept)
             logp, d_coords, d_latents, *rest = _with_torch(
-                images, None, sigma, coords, *some, params
+                images, share, None, sigma, coords, *some, params
             )
             logp = torch.zeros_like(weight).scatter_(1, kept, logp)
             d_latents = torch.zeros_like(latents).scatter_(1, index, d_latents)
@@ -346,7 +379,7 @@ def _with_torch(images, active, sigma, coords, latents, weight, params):
         for w, bias in zip(weights[1:-1], biases[1:-1], strict=True):
             hidden.append(torch.addmm(bias, hidden[-1], w.T).tanh_())
         out = torch.mv(hidden[-1], weights[-1][0]).add_(biases[-1]).view(*first.shape[:3])
-        logp[s], g = _pixels(out, images[s].unsqueeze(1), sigma)
+        logp[s], g = _pixels(out, images[s].unsqueeze(1), share, sigma)
 
         g = (g * weight[s].unsqueeze(-1)).flatten()  # (b * K * P,)
         d_weights[-1][0].addmv_(hidden[-1].T, g)

@@ -6,50 +6,28 @@ Mach. Learn.: Sci. Technol. 4 015011.
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import pyro
 import torch
+from annotated_types import Len
 from torch import Tensor
 from torch.nn import functional as F
 
 from zbo.base.errors import InputError
+from zbo.base.settings import Count
+from zbo.base.settings import ModelSettings as ModelSection
 from zbo.trainer.pyroved import pyroved
 
 _DECODE_ROWS = 1 << 17  # decoder rows (image x pixel) held at a time when no gradient is wanted
 
 
-@dataclass(frozen=True)
-class ModelSettings:
-    """What `build` builds (the paper, section 2.2 and pyroVED's jiVAE and iVAE).
+class ModelSettings(ModelSection):
+    """What `build` builds: section `model` of a study, for images of one shape."""
 
-    Args:
-        image_shape: (h, w), pixels.
-        classes: Discrete classes K; 0 for a model without a discrete latent.
-        latent_dim: Continuous latents besides those of the coordinates.
-        invariances: Some of "r" (rotation), "t" (shift), "s" (scale); none: a plain decoder.
-        hidden_dim: Hidden units of encoder and decoder, layer by layer.
-        decoder: "bernoulli" or "gaussian".
-        decoder_sigma: Standard deviation of the Gaussian decoder, in units of pixel intensity.
-    """
-
-    image_shape: tuple[int, int]
-    classes: int
-    latent_dim: int = 2
-    invariances: tuple[str, ...] = ("r",)
-    hidden_dim: tuple[int, ...] = (128, 128)
-    decoder: str = "bernoulli"
-    decoder_sigma: float = 0.5
-
-    def __post_init__(self):
-        if len(self.image_shape) != 2 or min(self.image_shape) < 1:
-            raise InputError(f"image_shape must be (h, w), got {self.image_shape}")
-        if self.classes < 0 or self.latent_dim < 1 or not self.hidden_dim:
-            raise InputError("classes must be 0 or more, latent_dim and hidden layers 1 or more")
-        if not set(self.invariances) <= {"r", "t", "s"}:
-            raise InputError(f"invariances must be among r, t, s, got {self.invariances}")
-        if self.decoder not in ("bernoulli", "gaussian") or self.decoder_sigma <= 0:
-            raise InputError("decoder must be bernoulli or gaussian, decoder_sigma above 0")
+    image_shape: Annotated[tuple[Count, ...], Len(2, 2)]
+    """(h, w), pixels."""
 
 
 @dataclass(frozen=True)

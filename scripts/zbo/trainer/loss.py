@@ -14,31 +14,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from zbo.base.settings import TrainingSettings as TrainingSection
 from zbo.trainer import decoder, perceptron
 from zbo.trainer.network import Network, Transform
+from zbo.trainer.pixels import Sample
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """Section `training` of a study.
+class TrainingSettings(TrainingSection):
+    """Section `training` of a study, and what only a comparison with pyroVED sets."""
 
-    Args:
-        learning_rate: Adam's.
-        batch_size: Images a step.
-        prune_threshold: The decoder skips classes whose probability is at or below this; 0 runs
-            it for every class, as the paper does. See `decoder.reconstruct`.
-        tf32: Let a GPU round the factors of matrix products to TF32.
-        deterministic: Let a GPU use only algorithms that repeat bit for bit.
-        sampled_kl: Estimate the continuous KL term from the one sample drawn, as pyroVED does,
-            instead of its closed form: the same in expectation, with more noise.
-    """
-
-    learning_rate: float = 1e-3
-    batch_size: int = 100
-    prune_threshold: float = 0.0
-    tf32: bool = False
-    deterministic: bool = True
     sampled_kl: bool = False
+    """Estimate the continuous KL term from the one sample drawn, as pyroVED does, instead of its
+    closed form: the same in expectation, with more noise."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +65,7 @@ def loss_and_gradient(
     beta: Tensor,
     last: Tensor | None = None,
     threads: int = 1,
+    sample: Sample | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Sum eq. 1 of the paper over a batch, one sample of the continuous latents an image.
 
@@ -91,10 +79,11 @@ def loss_and_gradient(
         last: What this returned second when these images were last seen, for
             `decoder.reconstruct`.
         threads: CPU threads for compiled code; the numbers do not depend on it.
+        sample: Pixels that the reconstruction is estimated from; None: all.
 
     Returns:
         The loss's parts, sums over the batch, shape (4,): reconstruction, KL of z, KL of k, both
-        unscaled, nats, and decoder runs; and log p(x|z,k), shape (n, K).
+        unscaled, nats, and decoder runs; and what to give as `last` next time, shape (n, K).
     """
     network, settings = problem.network, problem.settings
     beta_c, beta_d = beta[0], beta[1]
@@ -108,7 +97,7 @@ def loss_and_gradient(
     q = log_q.exp()
     decoded = decoder.reconstruct(
         network, problem.gradient, problem.transform, images, z, q, problem.sigma,
-        settings.prune_threshold, last, threads,
+        settings.prune_threshold, last, threads, sample,
     )  # fmt: skip
     logp = decoded.log_likelihood
 
@@ -129,4 +118,4 @@ def loss_and_gradient(
     perceptron.backward(network.encoder, values, torch.cat(d_heads, 1), problem.gradient.encoder)
     decoder_runs = decoded.decoded.to(logp)
     parts = torch.stack(((q * -logp).sum(), kl_c.sum(), (q * penalty).sum(), decoder_runs))
-    return parts, logp
+    return parts, decoded.memory

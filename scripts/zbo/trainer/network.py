@@ -71,16 +71,18 @@ class Transform:
         """How many latents it takes."""
         return sum(2 if kind == "t" else 1 for kind in self.invariances)
 
-    def apply(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Transform the grid.
+    def apply(self, z: Tensor, index: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Transform the grid, or some pixels of it.
 
         Args:
             z: Latents, shape (n, coord + L), those of the coordinates first.
+            index: Of the pixels, shape (n, P); None: all h * w in order.
 
         Returns:
-            Coordinates before scaling and shift, and after, shape (n, h * w, 2) each.
+            Coordinates before scaling and shift, and after, shape (n, P, 2) each.
         """
-        grid, at = self.grid.expand(len(z), -1, -1), 0
+        grid = self.grid.expand(len(z), -1, -1) if index is None else self.grid[index]
+        at = 0
         if "r" in self.invariances:
             cos, sin = z[:, 0].cos(), z[:, 0].sin()
             grid = grid @ torch.stack((cos, sin, -sin, cos), 1).view(-1, 2, 2)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zbo.base.errors import InputError
 from zbo.trainer import checkpoint as checkpoints
-from zbo.trainer import decoder
+from zbo.trainer import decoder, pixels
 from zbo.trainer.adam import Adam
 from zbo.trainer.checkpoint import Checkpoint
 from zbo.trainer.jrvae import flat_images
@@ -37,14 +37,15 @@ class History:
     kl_c: np.ndarray  # continuous KL term before scaling, nats
     kl_d: np.ndarray  # discrete KL term before scaling, nats
     active_classes: np.ndarray  # classes the decoder ran for, of K
+    pixels: np.ndarray  # pixels the decoder ran for: with fewer than all, losses are estimates
     seconds: float  # wall time of the whole training
 
 
 class Training:
     """One model on its way along one trajectory, batch by batch.
 
-    Shuffling and noise come from a generator of its own, on the CPU whatever the device, so that
-    neither depends on torch's global state or moves with the hardware.
+    Shuffling, noise and the choice of pixels come from a generator of its own, on the CPU whatever
+    the device, so that none depends on torch's global state or moves with the hardware.
 
     Args:
         model: Built by `jrvae.build`; it gets its weights at the end.
@@ -94,13 +95,21 @@ class Training:
             decoder.spatial_parameters(self.problem.network)
         )
         self.stream = torch.cuda.Stream() if device == "cuda" else None
-        self.graphs: dict[int, torch.cuda.CUDAGraph | None] = {}
+        self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph | None] = {}
         self.data = data.to(device)
         # What a step reads and a captured step finds at the same place each time:
         size = min(settings.batch_size, len(data))
         self.batch = torch.zeros(size, dtype=torch.int64, device=device)
         self.noise = self.data.new_zeros(size, model.z_dim)
+        self.offsets = self.data.new_zeros(size, 2)
         self.beta_now = self.data.new_zeros(2)
+        shape = model.settings.image_shape
+        self.sides = [1] * len(self.beta)
+        if self.problem.transform is not None:
+            self.sides = pixels.sides(settings.pixels, shape, len(self.beta))
+        self.blocks = {}
+        if set(self.sides) - {1}:
+            self.blocks = {b: pixels.Blocks.of(shape, b, self.data) for b in set(self.sides)}
         # The state:
         self.adam = Adam(self.problem.network.flat.values, settings.learning_rate)
         self.generator = torch.Generator().manual_seed(seed)
@@ -145,6 +154,8 @@ class Training:
             size = len(self.order[batch])
             self.batch[:size].copy_(self.order[batch])
             self.noise[:size].copy_(self.noises[batch])
+            if self.blocks:
+                self.offsets[:size].copy_(self.places[batch])
             self._run(size)
             self.at += size
             if self.at == len(self.data):
@@ -189,7 +200,9 @@ class Training:
         """What happened, cycle by cycle; NaN from where it diverged."""
         reconstruction, kl_c, kl_d, runs = np.ascontiguousarray(self.parts.T)
         loss = reconstruction + self.beta[:, 0] * kl_c + self.beta[:, 1] * kl_d
-        return History(loss, reconstruction, kl_c, kl_d, runs, self.seconds)
+        shape = self.model.settings.image_shape
+        decoded = np.array([pixels.count(shape, side) for side in self.sides])
+        return History(loss, reconstruction, kl_c, kl_d, runs, decoded, self.seconds)
 
     def save(self) -> None:
         """Write the state to the checkpoint."""
@@ -236,29 +249,32 @@ class Training:
                 self.progress(cycle, loss)
 
     def _draw(self) -> None:
-        """Draw a cycle's order and noise."""
+        """Draw a cycle's order, noise and places in the blocks."""
         n = len(self.data)
         order = torch.randperm(n, generator=self.generator)
         noise = torch.randn(n, self.noise.shape[1], generator=self.generator)
         self.order, self.noises = order.to(self.batch.device), noise.to(self.data)
+        if self.blocks:
+            self.places = torch.rand(n, 2, generator=self.generator).to(self.data)
         self.beta_now.copy_(torch.as_tensor(self.beta[self.cycle]))
 
     def _run(self, size: int) -> None:
         """Train on the batch that was laid out, on a GPU by a captured graph.
 
-        The first batch of a size runs step by step, which lets the libraries set themselves up;
-        the second is captured.
+        The first batch of a size and a size of blocks runs step by step, which lets the libraries
+        set themselves up; the second is captured.
         """
-        if not self.captured or size not in self.graphs:
-            self.graphs[size] = None
+        kind = size, self.sides[self.cycle]
+        if not self.captured or kind not in self.graphs:
+            self.graphs[kind] = None
             self._train_batch(size)
             return
-        if self.graphs[size] is None:
+        if self.graphs[kind] is None:
             # One after the other on one stream, and nothing lives on in them: they share memory.
             pool = next((graph.pool() for graph in self.graphs.values() if graph), None)
-            self.graphs[size] = torch.cuda.CUDAGraph()
+            self.graphs[kind] = torch.cuda.CUDAGraph()
             try:
-                with torch.cuda.graph(self.graphs[size], pool=pool, stream=self.stream):
+                with torch.cuda.graph(self.graphs[kind], pool=pool, stream=self.stream):
                     self._train_batch(size)
             except RuntimeError as error:
                 why = error.__context__ or error  # what went wrong, then what ending it made of it
@@ -266,17 +282,20 @@ class Training:
                 self.captured = False
                 self._train_batch(size)
                 return
-        self.graphs[size].replay()
+        self.graphs[kind].replay()
 
     def _train_batch(self, size: int) -> None:
-        batch, last = self.batch[:size], None
+        batch, last, sample = self.batch[:size], None, None
         if self.likelihood is not None:
             last = self.likelihood[batch]
-        parts, logp = loss_and_gradient(
-            self.problem, self.data[batch], self.noise[:size], self.beta_now, last, self.threads
-        )
+        if self.blocks:
+            sample = self.blocks[self.sides[self.cycle]].draw(self.offsets[:size])
+        parts, memory = loss_and_gradient(
+            self.problem, self.data[batch], self.noise[:size], self.beta_now, last, self.threads,
+            sample,
+        )  # fmt: skip
         if self.likelihood is not None:
-            self.likelihood.index_copy_(0, batch, logp)
+            self.likelihood.index_copy_(0, batch, memory)
         self.adam.step(self.problem.gradient.flat.values)
         self.sums += parts
 

@@ -4,7 +4,9 @@ A family is a function `(samples, cycles, bounds, generator) -> (samples, cycles
 your own under a name, or name it in the study file by import path (`my_module:my_family`).
 The paper uses linear cooldown and random segments (MNIST) and periodic (nanoparticles); parameter
 ranges are those of the authors' scripts, as shares of the bounds and of the cycles, each parameter
-drawn by itself where the scripts sweep all four of the cooldown together.
+drawn by itself where the scripts sweep all four of the cooldown together. The others are ours, in
+the logarithm of β, since what a factor of β changes is alike over decades: the schedules people use
+by hand (warm-up, cycles) and those in which classes part first and factors are learned afterwards.
 
 Where β_d is searched as well, a family is called once more with β_d's bounds: it always samples one
 of the two, and need not know which.
@@ -167,6 +169,61 @@ def periodic(samples: int, cycles: int, bounds: Range, rng: np.random.Generator)
     drift = rng.uniform(-1, 1, (samples, 1))
     beta = amplitude * np.exp(growth * x) * np.cos(frequency * x) + drift * x
     return rescale(beta, bounds)
+
+
+@register
+def late_cooldown(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
+    """Hold a high β for up to 70 % of the training, let it fall 5 to 50 times, stay there.
+
+    Start log-uniform in the upper half of the bounds' decades; the fall is straight in log β and
+    takes 5 % of the training or more; never below the lower bound.
+    """
+    low, high = np.log(bounds)
+    start = rng.uniform((low + high) / 2, high, (samples, 1))
+    stop = np.maximum(start - rng.uniform(np.log(5), np.log(50), (samples, 1)), low)
+    hold = rng.uniform(0, 0.7, (samples, 1))
+    falling = rng.uniform(0.05, 1 - hold)
+    progress = np.clip((np.linspace(0, 1, cycles) - hold) / falling, 0, 1)
+    return np.clip(np.exp(start + progress * (stop - start)), *bounds)
+
+
+@register
+def warmup(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
+    """Raise β linearly from the lower bound, then hold it.
+
+    Linear warm-up (Bowman et al. 2016, Sønderby et al. 2016). The height is log-uniform in the
+    bounds, reached after 5 to 80 % of the training.
+    """
+    low, high = bounds
+    top = np.exp(rng.uniform(np.log(low), np.log(high), (samples, 1)))
+    rising = rng.uniform(0.05, 0.8, (samples, 1))
+    progress = np.clip(np.linspace(0, 1, cycles) / rising, 0, 1)
+    return np.clip(low + progress * (top - low), low, high)
+
+
+@register
+def cyclical(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
+    """Raise β linearly from the lower bound and hold it, again and again (Fu et al. 2019).
+
+    Two to eight times, rising for 25 to 100 % of each, to a height log-uniform in the bounds.
+    """
+    low, high = bounds
+    top = np.exp(rng.uniform(np.log(low), np.log(high), (samples, 1)))
+    times = rng.integers(2, 9, (samples, 1))
+    rising = rng.uniform(0.25, 1, (samples, 1))
+    phase = np.arange(cycles) / cycles * times % 1
+    return np.clip(low + np.minimum(phase / rising, 1) * (top - low), low, high)
+
+
+@register
+def monotone(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
+    """Rise or fall throughout: six values log-uniform in the bounds, sorted, joined in log β."""
+    low, high = np.log(bounds)
+    values = np.sort(rng.uniform(low, high, (samples, 6)), axis=1)
+    values = np.where(rng.random((samples, 1)) < 0.5, values, values[:, ::-1])
+    when, at = np.linspace(0, 1, cycles), np.linspace(0, 1, 6)
+    joined = np.stack([np.interp(when, at, one) for one in values])
+    return np.clip(np.exp(joined), *bounds)
 
 
 @register

@@ -2,15 +2,14 @@
 
 A plain VAE: fully connected, tanh, Gaussian decoder. Trajectories enter it scaled to [0, 1] by the
 study's bounds, so that `decoder_sigma` means the same share of the range in every study; its output
-is linear, so a decoded trajectory can leave the bounds: `space` drops those that do.
-Where β_d is searched as well, a trajectory is 2 N values, those of β_d scaled by its own bounds.
+is linear, so a decoded trajectory can leave the bounds: `space` drops those that do. With
+`scale: log` the logarithm of β is scaled: a small β is then told as finely as a large one. Where
+β_d is searched as well, a trajectory is 2 N values, those of β_d scaled by its own bounds.
 """
 
 import logging
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,30 +19,13 @@ from torch.nn.functional import softplus
 from zbo.base import channels
 from zbo.base.channels import Bounds
 from zbo.base.errors import InputError
+from zbo.base.settings import TrajectoryVAESettings
 from zbo.trainer import perceptron
 from zbo.trainer.adam import Adam
 
 log = logging.getLogger(__name__)
 
 NETS = "encoder", "decoder"
-
-
-@dataclass(frozen=True)
-class TrajectoryVAESettings:
-    """Section `trajectory_vae` of a study."""
-
-    latent_dim: int = 2
-    hidden_dim: tuple[int, ...] = (128, 128)
-    decoder_sigma: float = 0.3
-    learning_rate: float = 1e-4
-    cycles: int = 1000
-    batch_size: int = 100
-
-
-def settings_of(study: dict[str, Any]) -> TrajectoryVAESettings:
-    """Take section `trajectory_vae` out of a study's settings."""
-    chosen = study["trajectory_vae"]
-    return TrajectoryVAESettings(**chosen | {"hidden_dim": tuple(chosen["hidden_dim"])})
 
 
 class TrajectoryVAE(nn.Module):
@@ -61,7 +43,10 @@ class TrajectoryVAE(nn.Module):
         widths = list(settings.hidden_dim)
         self.bounds = bounds
         self.shape = *np.shape(bounds)[:-1], length
+        self.logarithmic = settings.scale == "log"
         low, high = channels.ends(bounds)
+        if self.logarithmic:
+            low, high = np.log(low), np.log(high)
         self.low, self.range = (torch.as_tensor(x, dtype=torch.float32) for x in (low, high - low))
         values = math.prod(self.shape)
         self.encoder = _layers([values, *widths, 2 * settings.latent_dim])
@@ -96,10 +81,13 @@ class TrajectoryVAE(nn.Module):
         """
         chunks = torch.as_tensor(z, dtype=torch.float32).split(4096)
         scaled = torch.cat([self.decoder(c) for c in chunks]).view(-1, *self.shape)
-        return (self.low + self.range * scaled).numpy()
+        beta = self.low + self.range * scaled
+        return (beta.exp() if self.logarithmic else beta).numpy()
 
     def _scaled(self, beta: np.ndarray) -> Tensor:
         beta = torch.as_tensor(beta, dtype=torch.float32)
+        if self.logarithmic:
+            beta = beta.log()
         return ((beta - self.low) / self.range).flatten(1)
 
 

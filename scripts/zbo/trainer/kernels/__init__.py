@@ -36,7 +36,7 @@ class Batch(ctypes.Structure):
     _fields_ = (
         [(name, _LONG) for name in ("pixels", "classes", "h0", "h1", "h2")]
         + [("sigma", _FLOAT)]
-        + [(name, _POINTER) for name in ("images", "coords", "latents", "q", "active")]
+        + [(name, _POINTER) for name in ("images", "coords", "latents", "q", "share", "active")]
         + [(name, _POINTER) for name in ("wc", "bc", "w1_forward", "w1_backward", "b1")]
         + [(name, _POINTER) for name in ("w2_forward", "w2_backward", "b2", "w3", "b3")]
         + [(name, _POINTER) for name in ("logp", "d_coords", "d_latents")]

@@ -30,8 +30,9 @@ typedef int mask __attribute__((vector_size(4 * LANES)));
 typedef struct {
     long pixels, classes, h0, h1, h2;
     float sigma; /* of the Gaussian decoder; 0: Bernoulli */
-    /* images (n, P), coords (n, P, 2), latents (n, K, h0), q (n, K), active (n, K) or NULL */
-    const float *images, *coords, *latents, *q;
+    /* images (n, P), coords (n, P, 2), latents (n, K, h0), q (n, K); weight of each pixel in its
+     * image's sum, (P) or NULL; active (n, K) or NULL */
+    const float *images, *coords, *latents, *q, *share;
     const unsigned char *active;
     /* wc (2, h0); forward and backward weights in panels (columns / PANEL, rows, PANEL) */
     const float *wc, *bc, *w1_forward, *w1_backward, *b1, *w2_forward, *w2_backward, *b2, *w3, *b3;
@@ -200,8 +201,9 @@ int zbo_decode(const Batch *s, long begin, long end, float *sums) {
                     vec dot = {0};
                     for (long j = 0; j < h2; j += LANES)
                         dot += load(a2 + r * ld + j) * load(s->w3 + j);
-                    logp += pixel(x[r], total(dot) + *s->b3, s->sigma, g + r);
-                    g[r] *= s->q[pair];
+                    float share = s->share ? s->share[start + r] : 1;
+                    logp += share * pixel(x[r], total(dot) + *s->b3, s->sigma, g + r);
+                    g[r] *= share * s->q[pair];
                     *db3 += g[r];
                 }
                 for (long j = 0; j < h2; j += LANES) {

@@ -46,13 +46,14 @@ def _first(x, y, wc, bc, latents, units, FAST: tl.constexpr):
 # One build for all numbers of pixels and classes.
 @triton.jit(do_not_specialize=["pixels", "classes"])
 def _decode(
-    images, coords, latents, weight, active,
+    images, share, coords, latents, weight, active,
     wc, bc, w1, w1_t, b1, w2, w2_t, b2, w3, b3,
     h0_out, h1_out, d1_out, d2_out, d_coords, sums,
     pixels, classes, sigma,
     H0: tl.constexpr, H1: tl.constexpr, H2: tl.constexpr,
     PIXELS: tl.constexpr, CHUNK: tl.constexpr, STAGES: tl.constexpr,
     PRECISION: tl.constexpr, FAST: tl.constexpr, GAUSSIAN: tl.constexpr, PRUNED: tl.constexpr,
+    SHARED: tl.constexpr,
 ):  # fmt: skip
     pair = tl.program_id(0).to(tl.int64)
     p = tl.program_id(1) * PIXELS + tl.arange(0, PIXELS)
@@ -104,6 +105,10 @@ def _decode(
         else:
             logp = seen * out - tl.maximum(out, 0.0) - tl.log(1 + tl.exp(-tl.abs(out)))
             g = seen - mean
+        if SHARED:
+            of_pixel = tl.load(share + p, inside, 0.0)
+            logp *= of_pixel
+            g *= of_pixel
         g = tl.where(inside, g * tl.load(weight + pair), 0.0)
         tl.store(sums_3, tl.sum(g, 0))
         tl.store(sums_3 + 1, tl.sum(tl.where(inside, logp, 0.0), 0))
@@ -142,6 +147,7 @@ def _decode(
 
 def decode_and_differentiate(
     images: Tensor,
+    share: Tensor | None,
     active: Tensor | None,
     sigma: float | None,
     coords: Tensor,
@@ -153,8 +159,8 @@ def decode_and_differentiate(
     """Run it; takes and returns what `decoder.decode_and_differentiate` does.
 
     Args:
-        images, active, sigma, coords, latents, weight, params: As there; on a GPU, float32, hidden
-            layers of widths that `fits` accepts.
+        images, share, active, sigma, coords, latents, weight, params: As there; on a GPU, float32,
+            hidden layers of widths that `fits` accepts.
         tf32: Round the factors of matrix products to TF32; else three products of it make one of
             nearly float32.
     """
@@ -171,16 +177,19 @@ def decode_and_differentiate(
     layout = [*(3 * [widths[0]]), widths[1], widths[2], widths[2], 1, 1]
     sums = new(n, classes, blocks, sum(layout))
     _decode[pairs, blocks](
-        images, coords, latents, weight, weight if active is None else active.contiguous(),
+        images, weight if share is None else share.contiguous(),
+        coords, latents, weight, weight if active is None else active.contiguous(),
         wc, bc, w1, w1.T.contiguous(), b1, w2, w2.T.contiguous(), b2, w3, b3,
         h0, h1, d1, d2, d_coords, sums,
         pixels, classes, sigma or 0.0, *widths,
-        GAUSSIAN=sigma is not None, PRUNED=active is not None, **build(tf32),
+        GAUSSIAN=sigma is not None, PRUNED=active is not None, SHARED=share is not None,
+        **build(tf32),
     )  # fmt: skip
     of_pairs = sums.sum(2)  # (n, K, ...)
     d_latents, logp = of_pairs[..., : widths[0]], of_pairs[..., -1]
     if sigma is not None:
-        logp = logp - pixels * (math.log(sigma) + 0.5 * math.log(2 * math.pi))
+        total = pixels if share is None else share.sum()
+        logp = logp - total * (math.log(sigma) + 0.5 * math.log(2 * math.pi))
     # Pair by pair: one product over a million rows would leave its few sums to few cores.
     h0, h1, d1, d2 = (t.view(pairs, pixels, -1) for t in (h0, h1, d1, d2))
     d_w1, d_w2 = torch.bmm(d1.mT, h0).sum(0), torch.bmm(d2.mT, h1).sum(0)

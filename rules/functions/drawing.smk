@@ -1,0 +1,58 @@
+# What the rules of drawing.smk ask for, where their wildcards alone do not say it.
+
+# In the order of the story; each is a rule and a script of the same name.
+FIGURES = [
+    "overview",
+    "images",
+    "trajectories",
+    "latent_space",
+    "surrogate",
+    "convergence",
+    "optimum",
+    "manifolds",
+    "scores",
+]
+
+# Of the paper, each a rule and a target by this name.
+PAPER_FIGURES = [*(f"fig{number:02d}" for number in range(3, 13)), "figB1", "figB2"]
+
+
+def best_constant_of_study(wildcards):
+    """The best constant trajectory, where the study compares with it."""
+    if "constant" not in STUDIES[wildcards.study]["compare"]["models"]:
+        return []
+    return f"results/{wildcards.study}/best_constant.h5"
+
+
+def in_paper(name, file):
+    """Name a file of one of the paper's studies, at the scale of the config."""
+    return f"results/{study_of_paper(name, PAPER)}/{file}"
+
+
+def models_in_paper(name):
+    """The models that one of the paper's studies compares."""
+    return models_of(study_of_paper(name, PAPER))
+
+
+def last_iteration_in_paper(name):
+    """Give a rule the last iteration of one of the paper's studies."""
+
+    def last(wildcards):
+        return last_iteration_of(study_of_paper(name, PAPER))
+
+    return last
+
+
+def pages_of_paper(wildcards):
+    """What the report shows of the paper: claims and figures, where all its studies are run."""
+    needed = {study_of_paper(name, PAPER) for name in studies.PAPER_STUDIES}
+    shown = ["claims.csv", *(f"{name}.png" for name in PAPER_FIGURES), "objective.png"]
+    return [f"results/{PAPER}/{file}" for file in shown] if needed <= set(RUN) else []
+
+
+def folders_of_studies(wildcards):
+    return [f"results/{study}" for study in RUN]
+
+
+def folder_of_captions(wildcards, input):
+    return os.path.dirname(input.captions[0])

@@ -1,0 +1,302 @@
+"""What each kind of HDF5 file holds: the dimensions, unit and meaning of every dataset.
+
+`storage.write` puts them on the datasets, so that any viewer of HDF5 shows them, and
+`zbo.base.manual` makes the table of config/README.md of them. A new dataset needs its line here: a
+test looks into every file of a study.
+"""
+
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Files that hold a trajectory per candidate, in `beta`.
+CANDIDATES = "design", "iteration", "constants", "optimum", "best_constant", "transfer"
+
+
+class Dataset(NamedTuple):
+    """One dataset of a file.
+
+    Attributes:
+        dims: Names of its dimensions, in order; "[channel]" is there only where β_d is searched,
+            too (β_c, then β_d), and "" is a single value.
+        unit: "1" where it is dimensionless, "" where it is no quantity.
+        text: What it is.
+    """
+
+    dims: str
+    unit: str
+    text: str
+
+
+class Kind(NamedTuple):
+    """One kind of file: where it lies in results/NAME, what it is, what it holds."""
+
+    path: str
+    text: str
+    datasets: Mapping[str, Dataset]
+
+
+BETA = Dataset("candidate, [channel], cycle", "1", "KL scale factors at each cycle")
+Z = Dataset("candidate, latent", "1", "latent points of the trajectory VAE")
+STATUS = Dataset("", "", "done, or why it failed")
+CYCLES = {
+    "loss": "loss, mean over images",
+    "reconstruction": "-log p(x|z, k), mean over images",
+    "kl_c": "KL term of the continuous latents before scaling, mean over images",
+    "kl_d": "KL term of the discrete latent before scaling, mean over images",
+}
+
+
+def _learned(each: str) -> dict[str, Dataset]:
+    """Describe what a training learned; of a trial once per replicate."""
+    cycles = {name: Dataset(f"{each}cycle", "nat per image", text) for name, text in CYCLES.items()}
+    return cycles | {
+        "weights/*": Dataset(f"{each}...", "1", "weights under pyroVED's names"),
+        "z_mean": Dataset(
+            f"{each}image, latent",
+            "rad, side/2, 1",
+            "means of q(z|x): angle, shifts, scale where the model has them, then the latents",
+        ),
+        "z_sd": Dataset(f"{each}image, latent", "as z_mean", "standard deviations of q(z|x)"),
+        "probabilities": Dataset(f"{each}image, class", "1", "q(k|x) of the images trained on"),
+    }
+
+
+KINDS: dict[str, Kind] = {
+    "images": Kind(
+        "images.h5",
+        "The images, prepared.",
+        {
+            "images": Dataset("image, row, column", "1", "grey values in [0, 1]"),
+            "labels": Dataset("image", "", "class of each image, if known; an index into names"),
+            "subset": Dataset("chosen", "", "indices of the images used during the search"),
+            "names": Dataset("label", "", "what the source calls each label"),
+            "simulated": Dataset("", "", "true where the images are not measured"),
+        },
+    ),
+    "trajectories": Kind(
+        "trajectories.h5",
+        "The trajectories sampled (table 1, step 1).",
+        {
+            "beta": BETA._replace(dims="trajectory, [channel], cycle"),
+            "family": Dataset("trajectory", "", "family of each; an index into names"),
+            "names": Dataset("family", "", "the families, as the study names them"),
+        },
+    ),
+    "trajectory_vae": Kind(
+        "trajectory_vae.h5",
+        "The VAE of trajectories (table 1, steps 2 and 3).",
+        {
+            "weights/*": Dataset("...", "1", "weights under torch's names"),
+            "loss": Dataset("cycle", "nat per trajectory", "loss at each cycle of its training"),
+            "encoded": Dataset("trajectory, latent", "1", "latent means of the trajectories"),
+        },
+    ),
+    "space": Kind(
+        "space.h5",
+        "The search space (table 1, step 4).",
+        {
+            "z": Dataset("point, latent", "1", "grid of latent points"),
+            "beta": BETA._replace(dims="point, [channel], cycle"),
+            "feasible": Dataset(
+                "point", "", "whether the constraint holds: the search may go there"
+            ),
+        },
+    ),
+    "design": Kind(
+        "design.h5",
+        "The starting design (table 1, step 5).",
+        {
+            "index": Dataset("candidate", "", "which of the feasible points of space.h5"),
+            "z": Z,
+            "beta": BETA,
+        },
+    ),
+    "iteration": Kind(
+        "iterations/*.h5",
+        "One iteration: what was observed until then, the surrogate, the next candidates.",
+        {
+            "iteration": Dataset("", "", "its number, from 0"),
+            "index": Dataset("candidate", "", "which of the feasible points of space.h5"),
+            "z": Z,
+            "beta": BETA,
+            "observed/index": Dataset("trial", "", "which feasible point was tried"),
+            "observed/z": Dataset("trial, latent", "1", "its latent point"),
+            "observed/objective": Dataset("trial", "of the objective", "mean over its seeds"),
+            "observed/variance": Dataset(
+                "trial", "of the objective, squared", "noise variance of that mean; NaN if unknown"
+            ),
+            "observed/failed": Dataset("trial", "", "whether it failed"),
+            "observed/seconds": Dataset("trial", "s", "wall time of its training"),
+            "observed/*": Dataset("trial", "of the objective", "part of the objective"),
+            "mean": Dataset("point", "of the objective", "posterior mean at the feasible points"),
+            "sd": Dataset("point", "of the objective", "posterior standard deviation there"),
+            "acquisition": Dataset("point", "", "acquisition function there"),
+            "improvements": Dataset(
+                "iteration", "of the objective", "largest expected improvement at each iteration"
+            ),
+            "spread": Dataset("", "of the objective", "standard deviation over all trials"),
+            "best_evaluated": Dataset("", "", "feasible point of the best trial"),
+            "best_estimated": Dataset("", "", "feasible point of the highest posterior mean"),
+            "surrogate/*": Dataset("...", "", "hyperparameters of the Gaussian process"),
+        },
+    ),
+    "optimum": Kind(
+        "optimum.h5",
+        "What the search recommends, and why it ended.",
+        {
+            "z": Z,
+            "beta": BETA,
+            "mean": Dataset("", "of the objective", "posterior mean at the optimum"),
+            "sd": Dataset("", "of the objective", "posterior standard deviation there"),
+            "evaluated/z": Dataset("latent", "1", "latent point of the best single trial"),
+            "evaluated/beta": BETA._replace(dims="[channel], cycle"),
+            "evaluated/objective": Dataset("trial", "of the objective", "what it reached"),
+            "iterations": Dataset("", "", "iterations until the end"),
+            "trials": Dataset("", "", "trials until then"),
+            "failed": Dataset("", "", "how many of them failed"),
+            "negligible": Dataset("", "of the objective", "improvement that counts as none"),
+            "stop": Dataset("", "", "why the search ended"),
+        },
+    ),
+    "constants": Kind("constants.h5", "The constant trajectories tried.", {"beta": BETA}),
+    "best_constant": Kind(
+        "best_constant.h5",
+        "The best of the constant trajectories.",
+        {
+            "beta": BETA,
+            "tried": Dataset("constant, [channel]", "1", "the constants"),
+            "objective": Dataset("constant", "of the objective", "what each reached"),
+        },
+    ),
+    "transfer": Kind(
+        "transfer.h5", "The optimum of another study, brought to this one.", {"beta": BETA}
+    ),
+    "trial": Kind(
+        "trials/*.h5",
+        "One trial: what trainings along one candidate learned from the subset.",
+        {
+            "z": Dataset("latent", "1", "latent point of its trajectory; constants have none"),
+            "beta_c": Dataset("cycle", "1", "scale factor of the continuous KL term"),
+            "beta_d": Dataset("cycle", "1", "scale factor of the discrete KL term"),
+            "status": STATUS,
+            "seeds": Dataset("replicate", "", "seed of each training"),
+            **_learned("replicate, "),
+        },
+    ),
+    "model": Kind(
+        "models/*.h5",
+        "One of the compared models, trained on all images.",
+        {
+            "beta_c": Dataset("cycle", "1", "scale factor of the continuous KL term"),
+            "beta_d": Dataset("cycle", "1", "scale factor of the discrete KL term"),
+            "status": STATUS,
+            "seed": Dataset("", "", "seed of its training"),
+            **_learned(""),
+            "traversal": Dataset(
+                "class, latent, step, row, column", "1", "images decoded along each latent"
+            ),
+            "manifolds": Dataset(
+                "class, step, step, row, column", "1", "images decoded over the plane of latents"
+            ),
+        },
+    ),
+    "search": Kind(
+        "rivals/*.h5",
+        "One search run for real, zBO or a rival.",
+        {
+            "spent": Dataset("step", "training", "trainings paid at each recommendation"),
+            "recommended": BETA._replace(dims="step, [channel], cycle"),
+            "objective": Dataset("training", "of the objective", "what each training reached"),
+            "seeds": Dataset("training", "", "seed of each training, fresh ones included"),
+            "search/*": Dataset("training", "", "measures of each training"),
+            "fresh/*": Dataset("repeat", "", "measures of the last recommendation, seeds unseen"),
+            "fresh_objective": Dataset("repeat", "of the objective", "what those reached"),
+        },
+    ),
+    "ground_design": Kind(
+        "ground/design.h5",
+        "The trajectories that the ground measures.",
+        {
+            "index": Dataset("trajectory", "", "feasible point of space.h5; -1 for a constant"),
+            "z": Dataset("trajectory, latent", "1", "its latent point"),
+            "beta": BETA._replace(dims="trajectory, [channel], cycle"),
+            "constant": Dataset("trajectory", "", "whether it is a constant"),
+            "repeats": Dataset("trajectory", "", "how often it is trained"),
+        },
+    ),
+    "ground": Kind(
+        "ground/*.h5",
+        "A block of the ground's trainings.",
+        {
+            "trajectory": Dataset("training", "", "which trajectory of ground/design.h5"),
+            "repeat": Dataset("training", "", "which of its repeats"),
+            "seed": Dataset("training", "", "seed of the training"),
+            "seconds": Dataset("training", "s", "wall time"),
+            "manifolds": Dataset(
+                "training, class, step, step, row, column", "1/255", "decoded images at the end"
+            ),
+            "probabilities": Dataset("training, image, class", "1", "q(k|x) of all images"),
+            "z_mean": Dataset("training, image, latent", "as in models", "means of q(z|x)"),
+            "z_sd": Dataset("training, image, latent", "as in models", "its standard deviations"),
+            "*": Dataset("training, moment", "", "measure at fifths of the training"),
+        },
+    ),
+    "ground table": Kind(
+        "ground.h5",
+        "The measuring ground: many trajectories, several seeds each.",
+        {
+            "z": Dataset("trajectory, latent", "1", "latent point"),
+            "beta": BETA._replace(dims="trajectory, [channel], cycle"),
+            "constant": Dataset("trajectory", "", "whether it is a constant"),
+            "repeats": Dataset("trajectory", "", "how often it was trained"),
+            "unit_beta": Dataset("", "1", "beta_c of model beta-1 on these images"),
+            "cycles": Dataset("moment", "", "cycles after which a training was measured"),
+            "rows/trajectory": Dataset("training", "", "which trajectory"),
+            "rows/repeat": Dataset("training", "", "which of its repeats"),
+            "rows/seed": Dataset("training", "", "its seed"),
+            "rows/seconds": Dataset("training", "s", "wall time"),
+            "rows/*": Dataset("training, moment", "", "measure at each moment"),
+        },
+    ),
+}
+
+# Older results: seven kinds were one.
+FORMER = {kind: "candidates" for kind in (*CANDIDATES, "ground_design")}
+
+
+def describe(kind: str, name: str) -> Dataset | None:
+    """Give what is known of a dataset; None where nothing is.
+
+    Args:
+        kind: The file's.
+        name: The dataset's; a whole name in the table goes before one with "*".
+    """
+    known = KINDS[kind].datasets if kind in KINDS else {}
+    if name in known:
+        return known[name]
+    return next((known[each] for each in known if fnmatchcase(name, each)), None)
+
+
+def ranks(dims: str) -> range | None:
+    """Give the numbers of dimensions an array may have; None where any ("...")."""
+    names = [name for name in dims.split(", ") if name]
+    if "..." in names:
+        return None
+    optional = sum(name.startswith("[") for name in names)
+    return range(len(names) - optional, len(names) + 1)
+
+
+def feasible(space: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Give the latent points that a search may choose from, and their trajectories.
+
+    Args:
+        space: Content of space.h5.
+
+    Returns:
+        z, shape (m, d), and beta, shape (m, N) or (m, 2, N).
+    """
+    chosen = space["feasible"]
+    return space["z"][chosen], space["beta"][chosen]

@@ -1,0 +1,41 @@
+"""zBO and its rivals, in one table: what `zbo.rivals.searches` and `population` implement.
+
+To add one: an entry here, in the order in which figures show them, and its function there.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search that can be run at equal cost.
+
+    Attributes:
+        label: What figures call it.
+        latent: Whether it searches the latent space of trajectories, and so β_d with β_c.
+        replayed: Whether the measuring ground can stand in for its trainings. What a search in all
+            N values of β would propose is unlike anything in its table, and of one trajectory the
+            table has few seeds.
+    """
+
+    label: str
+    latent: bool = False
+    replayed: bool = True
+
+
+SEARCHES = {
+    "zbo": Search("zBO", latent=True),
+    "zbo-paper": Search("zBO, the paper's fit", latent=True),
+    "zbo-seeds": Search("zBO, then seeds", latent=True, replayed=False),
+    "random-mean": Search("random points, surrogate", latent=True),
+    "random": Search("random points, luckiest", latent=True),
+    "tpe": Search("TPE on family parameters"),
+    "cma-es": Search("CMA-ES on family parameters"),
+    "bo-knots": Search("BO on 5 knots"),
+    "bo-cycles": Search("BO on all cycles", replayed=False),
+    "turbo": Search("trust region, all cycles", replayed=False),
+    "population": Search("population based", replayed=False),  # trains in its own way
+    "constants": Search("constants, then seeds"),
+    "lottery": Search("seed lottery, best constant"),  # is told the best constant of the ground
+}
+LATENT = tuple(name for name, search in SEARCHES.items() if search.latent)

@@ -1,0 +1,401 @@
+"""Every setting of a study: its type, range, unit, meaning and default, once and for all.
+
+One class per section of a study file; `Study` holds them all. The library takes the same classes,
+so that a default stands here alone. config/schema.yaml, which editors read, and the table of keys
+in config/README.md are made from them (`python -m zbo.base.manual`).
+"""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from annotated_types import Ge, Gt, Le, Len, Lt
+from pydantic import AfterValidator, Discriminator, Field, Strict, Tag, model_validator
+
+from zbo.base import compared
+from zbo.base.errors import InputError
+from zbo.base.objectives import OBJECTIVES, OF_STUDY
+from zbo.base.searches import SEARCHES
+from zbo.base.section import Section
+
+# Strict: True is no number, 1.5 no whole number, and "3", a text, is neither.
+Integer = Annotated[int, Strict()]
+Number = Annotated[float, Strict()]
+Flag = Annotated[bool, Strict()]
+Count = Annotated[Integer, Ge(1)]
+Positive = Annotated[Number, Gt(0)]
+Share = Annotated[Number, Ge(0)]
+Side = Annotated[Integer, Ge(5)]  # pixels
+Widths = Annotated[tuple[Count, ...], Len(1)]
+
+
+def _ascending(ends: tuple[float, ...]) -> tuple[float, ...]:
+    low, high = ends
+    if low >= high:
+        raise ValueError(
+            f"[{low:g}, {high:g}] are the wrong way round or equal; give the smaller first"
+        )
+    return ends
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError(f"{list(names)} has non-unique elements; name each once")
+    return names
+
+
+def _objective(name: str) -> str:
+    if name not in OBJECTIVES and ":" not in name:
+        known = ", ".join(OF_STUDY)
+        raise ValueError(
+            f"there is no objective '{name}'; choose from {known}, or give module:function"
+        )
+    return name
+
+
+def _odd(side: int) -> int:
+    if side % 2 == 0:
+        raise ValueError(f"{side} is even")
+    return side
+
+
+Range = Annotated[tuple[Positive, ...], Len(2, 2), AfterValidator(_ascending)]
+NumberOrRange = Annotated[
+    Annotated[Share, Tag("number")] | Annotated[Range, Tag("range")],
+    Discriminator(lambda given: "range" if isinstance(given, list | tuple) else "number"),
+]
+# The patterns of one type say nothing about the other.
+CountOrWord = Annotated[
+    Annotated[Count, Tag("number")] | Annotated[str, Field(pattern=r"^(all|auto)$"), Tag("word")],
+    Discriminator(lambda given: "word" if isinstance(given, str) else "number"),
+]
+Compared = Annotated[str, Field(pattern=rf"^({compared.PATTERN})$")]
+Search = Literal[tuple(SEARCHES)]  # pyright: ignore
+
+
+def _whole_section() -> Any:
+    """Let a study leave a section out; its required keys are asked for all the same."""
+    return Field(default_factory=dict)
+
+
+class ImageSettings(Section):
+    """The image set, scaled to [0, 1]."""
+
+    section: ClassVar = "images"
+    source: Literal["digits", "mnist", "nanoparticles", "files"]
+    """digits - the 1,797 8 x 8 digits in scikit-learn. mnist - 60,000 IDX images from `path`, the
+    folder in ZBO_MNIST, or downloaded and checked. nanoparticles - electron micrographs of clusters
+    of gold spheres, labelled by their count: measured, the authors' from `path`, or simulated.
+    files - your own, from `path`."""
+    path: str | None = None
+    """Folder of IDX files (mnist); .npy, .npz or HDF5 file, or folder of PNG or TIFF (files);
+    folder or address that holds train_plas.npy and plasmonic_labels.npy, or the first of them
+    (nanoparticles; null simulates)."""
+    labels: str | None = None
+    """File of labels (.npy, .npz, HDF5, .csv, .txt; of nanoparticles .npy or its address). They
+    judge the models; they never guide the search."""
+    counts: Annotated[tuple[Count, ...], Len(1)] | None = None
+    """Particles in an image (nanoparticles); others are left out or not simulated. null keeps all,
+    1 to 7 if simulated."""
+    size: Annotated[tuple[Side, ...], Len(2, 2)] | None = None
+    """Height and width to resize to (or, simulated, to render), pixels. null keeps the size (96 x
+    96 if simulated)."""
+    normalize: Literal["range", "set", "image"] = "range"
+    """Scaling to [0, 1]. range - by the range of the data type (digits 16). set - minimum and
+    maximum of the whole set. image - of each image (the paper's nanoparticles)."""
+    count: Count | None = None
+    """Keep so many images, drawn by seed. null keeps all. Of simulated ones, how many; null makes
+    10,000."""
+    balance: Count | None = None
+    """Resample each class from itself to so many images. null leaves the set as it is."""
+    subset: Count = 600
+    """Images used during the search, drawn by seed; the final models see all."""
+    balance_subset: Flag = False
+    """Draw equally many images of each class into the subset."""
+
+
+class TrajectorySettings(Section):
+    """The trajectories the search may choose from (table 1, step 1)."""
+
+    section: ClassVar = "trajectories"
+    cycles: Annotated[Integer, Ge(2)]
+    """N, training cycles of a jrVAE and length of a trajectory."""
+    bounds: Range
+    """Smallest and largest beta_c, dimensionless."""
+    beta_d: NumberOrRange
+    """Scale factor of the discrete KL term, dimensionless. A number - the same at every cycle.
+    [low, high] - searched with beta_c in one latent space, from the same families; constants then
+    take its geometric middle."""
+    families: Annotated[tuple[str, ...], Len(1)] = (
+        "linear_cooldown",
+        "segments",
+        "periodic",
+        "constant",
+    )
+    """Trajectory functions by name, or your own as module:function (see
+    scripts/zbo/trajectories/families.py). Each is asked for beta_c and, where beta_d has bounds,
+    once more for beta_d."""
+    per_family: Count = 2500
+    """Trajectories sampled from each family."""
+
+
+class TrajectoryVAESettings(Section):
+    """The VAE that compresses trajectories (table 1, steps 2 and 3).
+
+    Trajectories are scaled to [0, 1] by the bounds.
+    """
+
+    section: ClassVar = "trajectory_vae"
+    latent_dim: Count = 2
+    """Dimensions of the search space."""
+    hidden_dim: Widths = (128, 128)
+    """Width of each hidden layer."""
+    decoder_sigma: Positive = 0.3
+    """Standard deviation of the Gaussian decoder, in units of the bounds' range."""
+    learning_rate: Positive = 0.0001
+    """Learning rate of the Adam optimizer."""
+    cycles: Count = 1000
+    """Training cycles."""
+    batch_size: Count = 100
+    """Trajectories per step."""
+    scale: Literal["linear", "log"] = "linear"
+    """What is scaled to [0, 1] by the bounds. linear - beta (the paper's). log - its logarithm,
+    for bounds over decades: a small beta is then told as finely as a large one."""
+
+
+class SpaceSettings(Section):
+    """The feasible search space (table 1, step 4)."""
+
+    section: ClassVar = "space"
+    grid: Annotated[Integer, Ge(2)] = 100
+    """Latent points per dimension, over the bounding box of the encoded trajectories."""
+    constraint: str = "bounds"
+    """What a decoded trajectory must satisfy. bounds - within `trajectories.bounds`, widened by
+    `tolerance`, and positive. positive - above 0 alone (the paper's). Or your own as
+    module:function. Where beta_d has bounds, it has to hold for beta_c and for beta_d, each with
+    its own bounds."""
+    tolerance: Share = 0.05
+    """How far a trajectory may overshoot the bounds, as a share of their range."""
+
+
+class ModelSettings(Section):
+    """The jrVAE (pyroVED's jiVAE), or without classes the rVAE (its iVAE)."""
+
+    section: ClassVar = "model"
+    classes: Annotated[Integer, Ge(0)]
+    """K (the paper's D_c), discrete classes; 0 for a model without. With fewer than 2 the objective
+    is elbo or your own."""
+    latent_dim: Annotated[Integer, Ge(2)] = 2
+    """Continuous latents beside the angle."""
+    invariances: tuple[Literal["r", "t", "s"], ...] = ("r",)
+    """Invariances: rotation, translation, scale."""
+    hidden_dim: Widths = (128, 128)
+    """Width of each hidden layer of encoder and decoder."""
+    decoder: Literal["bernoulli", "gaussian"] = "bernoulli"
+    """Distribution of a pixel."""
+    decoder_sigma: Positive = 0.5
+    """Standard deviation of a Gaussian pixel."""
+
+
+class TrainingSettings(Section):
+    """Training of a jrVAE along one trajectory."""
+
+    section: ClassVar = "training"
+    learning_rate: Positive = 0.001
+    """Learning rate of the Adam optimizer."""
+    batch_size: Count = 100
+    """Images per step."""
+    prune_threshold: Annotated[Number, Ge(0), Lt(0.5)] = 0
+    """Decode only classes whose posterior exceeds this; 0 is exact enumeration (the paper's). What
+    is safe: 0.001 up to 14 x 14 pixels, 0.0001 at 28 x 28 (README, Speed)."""
+    pixels: CountOrWord = "auto"
+    """Decode at most so many pixels per image and step, one of each square block, drawn anew for
+    each image and step; the gradient keeps its mean and gains noise. Blocks shrink in the last
+    cycles, so that the last decodes all and its loss is exact; losses before are estimates. all -
+    every pixel (the paper's). auto - all below 24 x 24, else 256. Scores always see all."""
+    tf32: Flag = False
+    """Let a GPU round the factors of matrix products to TF32; nothing on a CPU."""
+    deterministic: Flag = True
+    """Let a GPU use only algorithms that repeat bit for bit; nothing on a CPU."""
+
+
+class ObjectiveSettings(Section):
+    """What is maximized (table 2)."""
+
+    section: ClassVar = "objective"
+    name: Annotated[str, AfterValidator(_objective)] = "l1"
+    """l1, l1-l2, information (mutual information of image and class), elbo (evidence lower bound),
+    or your own as module:function (see scripts/zbo/search/objective.py)."""
+    grid: Annotated[Integer, Ge(2)] = 12
+    """B, images per side of a manifold."""
+    window: Annotated[Integer, AfterValidator(_odd), Ge(3)] = 5
+    """Side of the Gaussian SSIM window, pixels (odd)."""
+    sigma: Positive = 1.5
+    """Standard deviation of the SSIM window, pixels."""
+    pairs: Count = 1000
+    """Pairs of grid locations per class in l2."""
+
+
+class SurrogateSettings(Section):
+    """How the surrogate is fitted and the next candidates are proposed (table 1, steps 7 to 9)."""
+
+    section: ClassVar = "search"
+    surrogate: Literal["default", "paper"] = "default"
+    """default - Matern kernel, noise inferred, maximum likelihood by L-BFGS. paper - RBF, min-max
+    scaling, 150 Adam steps."""
+    acquisition: Literal["ei", "logei", "pi", "ucb"] = "logei"
+    """Acquisition function."""
+    ucb_beta: Share = 4
+    """Weight of the variance in ucb: mean + sqrt(ucb_beta) sd."""
+    batch_size: Count = 1
+    """q, candidates per iteration, trained side by side."""
+
+
+class OptimizerSettings(SurrogateSettings):
+    """The loop around the surrogate: starting design, budget and stopping rule."""
+
+    initial: Annotated[Integer, Ge(2)] = 20
+    """j, trials of the starting design."""
+    design: Literal["sobol", "random"] = "sobol"
+    """Starting design: space-filling Sobol points, or random as the paper's."""
+    iterations: Annotated[Integer, Ge(0)] = 120
+    """M, iterations at most. Raise it and the search goes on where it stopped."""
+    stop_threshold: Share = 0.01
+    """Stop when the largest expected improvement falls below this share of the objective's standard
+    deviation over all trials. 0 never stops."""
+    stop_patience: Count = 2
+    """Iterations in a row below the threshold before stopping."""
+
+
+class SearchSettings(OptimizerSettings):
+    """The Bayesian optimization (table 1, steps 5 to 10)."""
+
+    replicates: Count = 1
+    """Seeds per trial. The default surrogate is told the mean and how much, over all trials, it
+    varies; paper sees the mean."""
+    seeds: Literal["independent", "fixed"] = "independent"
+    """Seeds of trials. fixed - the same for each, as the paper, whose objective then measures the
+    seed as well."""
+
+
+class CompareSettings(Section):
+    """The models compared on all images (figures 7, 9, 11, 12)."""
+
+    section: ClassVar = "compare"
+    seeds: Count = 5
+    """Trainings of each model."""
+    constants: Count = 5
+    """Constant trajectories tried, evenly spaced in the logarithm of the bounds; the best by the
+    objective is model `constant`."""
+    models: Annotated[tuple[Compared, ...], Len(1), AfterValidator(_distinct)] = (
+        "vanilla",
+        "beta-1",
+        "constant",
+        "optimum",
+    )
+    """vanilla - VAE without classes and invariances, at pyroVED's defaults and beta_c = 1, whatever
+    the study has. vae - the same with the study's other settings and beta_c as beta-1. beta-NUMBER
+    (beta-1, beta-0.01) - jrVAE, this beta_c throughout, scaled by the pixel count, since the
+    reconstruction term grows with it (see unit_pixels). constant - jrVAE, best constant. optimum -
+    jrVAE, the trajectory found. transfer - jrVAE, the trajectory found in the study `transfer`."""
+    transfer: str | None = None
+    """Study whose optimum model transfer follows (figure B2), resampled to this study's cycles and
+    rescaled from its bounds to these. Its search runs first."""
+    unit_pixels: Count = 784
+    """Pixels at which beta-NUMBER is NUMBER; on other images it is in proportion to theirs."""
+
+
+class GroundSettings(Section):
+    """The measuring ground, on which searches and objectives are compared.
+
+    It is made by `snakemake ground`; see rules/ground.smk.
+    """
+
+    section: ClassVar = "ground"
+    points: Annotated[Integer, Ge(2)] = 192
+    """Latent points measured."""
+    seeds: Count = 4
+    """Trainings of each."""
+    constants: Count = 8
+    """Constant trajectories measured, evenly spaced in the logarithm of the bounds."""
+    constant_seeds: Count = 32
+    """Trainings of each constant: the seed lottery draws from them."""
+    block: Count = 32
+    """Trainings per job, one after another; what is lost when one is stopped."""
+
+
+class RivalSettings(Section):
+    """Searches run for real at equal cost.
+
+    They are run by `snakemake results/NAME/rivals.csv`; see rules/rivals.smk.
+    """
+
+    section: ClassVar = "rivals"
+    searches: Annotated[tuple[Search, ...], Len(1)] = (
+        "zbo",
+        "zbo-seeds",
+        "random",
+        "random-mean",
+        "lottery",
+        "constants",
+        "tpe",
+        "cma-es",
+        "bo-knots",
+        "bo-cycles",
+        "turbo",
+        "population",
+    )
+    """random - random latent points, the luckiest recommended. random-mean - the same, recommending
+    as zbo does. lottery - seeds at the ground's best constant. constants - eight constants in turn,
+    then seeds of the best. zbo - latent Bayesian optimization. zbo-paper - the same as the paper
+    fits and recommends. zbo-seeds - half of it, then seeds of what it recommends. tpe, cma-es -
+    Optuna's, on the families' own parameters. bo-knots - a Gaussian process over five values of log
+    beta. bo-cycles - over all N. turbo - a trust region in all N. population - population based
+    training."""
+    repeats: Count = 5
+    """Runs of each, seeds apart."""
+    replays: Count = 200
+    """Replays of each on the measuring ground, at the same budget."""
+    budget: Annotated[Integer, Ge(2), Le(900)] = 40
+    """Trainings of each run, or members of the population."""
+    fresh_seeds: Annotated[Integer, Ge(1), Le(90)] = 4
+    """Trainings along the trajectory each run recommends, with seeds it has not seen."""
+
+
+class Study(Section):
+    """One study."""
+
+    description: str
+    """What the study is, in a sentence; opens its report."""
+    seed: Annotated[Integer, Ge(0)] = 0
+    """Every random number of the study derives from it."""
+    images: ImageSettings = _whole_section()
+    trajectories: TrajectorySettings = _whole_section()
+    trajectory_vae: TrajectoryVAESettings = _whole_section()
+    space: SpaceSettings = _whole_section()
+    model: ModelSettings = _whole_section()
+    training: TrainingSettings = _whole_section()
+    objective: ObjectiveSettings = _whole_section()
+    search: SearchSettings = _whole_section()
+    compare: CompareSettings = _whole_section()
+    ground: GroundSettings = _whole_section()
+    rivals: RivalSettings = _whole_section()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        """Refuse what no section can see alone."""
+        classes, objective = self.model.classes, self.objective.name
+        if isinstance(self.trajectories.beta_d, tuple) and classes < 2:
+            raise InputError(
+                f"trajectories.beta_d: {classes} classes have no discrete KL term to search for; "
+                "give a number"
+            )
+        if classes < 2 and objective in OBJECTIVES and OBJECTIVES[objective].about_classes:
+            raise InputError(
+                f"objective.name: '{objective}' is about classes and model.classes is {classes}: "
+                "there are none to tell apart; set objective.name to elbo or to your own as "
+                "module:function, or model.classes to 2 or more"
+            )
+        if "transfer" in self.compare.models and self.compare.transfer is None:
+            raise InputError(
+                "compare.transfer: name the study whose optimum model transfer follows"
+            )
+        return self
