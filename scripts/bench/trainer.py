@@ -1,18 +1,23 @@
 """Measure our trainer against pyroVED's: images per second, peak memory, share of the hardware.
 
 Engines take turns, cycle by cycle, so that whatever else the machine does slows all of them alike;
-the best cycle of each counts. Peak memory is that of a process of its own, two batches long. The
-share of peak compares the decoder's arithmetic with matrix products timed in the same turns: on the
-CPU of its shape, (n, 128) by (128, 128), on a GPU of 8,192 by 8,192, at which it comes closest to
-what its tensor cores can do.
+the best turn of each counts. Where pixels are sampled, a turn runs each size of blocks once, and
+counts it as often as a training of 120 cycles does: the rate is that of the whole training. Peak
+memory is that of a process of its own, two batches long. The share of peak compares the decoder's
+arithmetic with the most that was measured in the same turns: on the CPU multiply-adds in registers,
+with the instructions the kernel uses (without a compiler torch's products of its shape, (n, 128)
+by (128, 128)), on a GPU products of 8,192 by 8,192, at which it comes closest to what its tensor
+cores can do.
 """
 
 import argparse
+import ctypes
 import logging
 import math
 import multiprocessing
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,20 +27,23 @@ from sklearn.datasets import load_digits
 from torch.nn import functional as F
 
 from zbo.base import storage
-from zbo.trainer import decoder, jrvae, kernels, training
+from zbo.trainer import decoder, jrvae, kernels, pixels, training
 from zbo.trainer.pyroved import pyroved
 
 logger = logging.getLogger("bench_trainer")
 
-CLASSES = 10
 BETA = 0.8, 0.2  # continuous, discrete
-SIZES = {28: (200, 100), 8: (600, 20)}  # images and batch size for each image size
+# Images, batch size and classes for each image size.
+SIZES = {28: (200, 100, 10), 8: (600, 20, 10), 96: (24, 12, 3)}
+CYCLES = 120  # of a whole training
 TOGETHER = {"cpu": 2, "cuda": 8}  # trainings at once
 ENGINES = {
-    "cpu": ("pyroved", "exact", "exact, torch only", "exact, several", "pruned"),
+    "cpu": ("pyroved", "exact", "exact, torch only", "exact, several", "pruned", "sampled",
+            "sampled, several", "sampled, pruned"),
     "cuda": (
         "pyroved", "exact", "exact, torch only", "exact, eager", "exact, several",
         "exact, TF32", "exact, TF32, torch only", "exact, TF32, several", "pruned, TF32",
+        "sampled, TF32", "sampled, TF32, several",
     ),
 }  # fmt: skip
 PRUNED = 1e-3
@@ -52,6 +60,7 @@ COLUMNS = (
     "peak_mb",
     "share_of_peak",
     "classes_decoded",
+    "pixels_decoded",
 )
 
 
@@ -73,10 +82,14 @@ def without_kernel():
 
 
 def engine(
-    name: str, images: np.ndarray, batch: int, device: str, warm_up: int = 0
-) -> Callable[[], tuple[float, float]]:
-    """Set up one engine; each call returns seconds a cycle and training, and classes an image."""
-    settings = jrvae.ModelSettings(image_shape=images.shape[1:], classes=CLASSES)
+    name: str, images: np.ndarray, batch: int, classes: int, device: str, warm_up: int = 0
+) -> Callable[[], tuple[float, float, float]]:
+    """Set up one engine.
+
+    Each call returns, on average over a whole training, seconds per cycle and training, and classes
+    and pixels decoded per image.
+    """
+    settings = jrvae.ModelSettings(image_shape=images.shape[1:], classes=classes)
     model = jrvae.build(settings, seed=0)
     if name == "pyroved":
         model.device, model.grid = device, model.grid.to(device)
@@ -85,14 +98,14 @@ def engine(
         )
         loader = pyroved.utils.init_dataloader(torch.from_numpy(images), batch_size=batch)
 
-        def pyroved_cycle() -> tuple[float, float]:
+        def pyroved_cycle() -> tuple[float, float, float]:
             began = time.perf_counter()
             trainer.step(loader, scale_factor=list(BETA))  # its loss is read: the GPU has finished
-            return time.perf_counter() - began, float(CLASSES)
+            return time.perf_counter() - began, classes, math.prod(images.shape[1:])
 
         return pyroved_cycle
 
-    def train(settings: training.TrainingSettings, cycles: int, *models) -> tuple[float, float]:
+    def train(settings: training.TrainingSettings, cycles: int, *models) -> tuple[float, ...]:
         ends: list[list[float]] = [[] for _ in range(cycles)]
         beta_c, beta_d = (np.full(cycles, b) for b in BETA)
         trainings = [
@@ -105,25 +118,47 @@ def engine(
         for one in trainings:
             one.captured &= name != "exact, eager"
         training.run(trainings)
-        seconds = (max(ends[-1]) - max(ends[-2])) / len(models)
-        return seconds, trainings[0].history().active_classes[-1]
+        seconds = np.diff([max(of_cycle) for of_cycle in ends]) / len(models)
+        often = np.ones(len(seconds))
+        often[0] += CYCLES - len(seconds)
+        history = trainings[0].history()
+        counts = history.active_classes[1:], history.pixels[1:]
+        return tuple(float(often @ values / CYCLES) for values in (seconds, *counts))
 
     threshold = PRUNED if "pruned" in name else 0.0
+    sampled = "auto" if "sampled" in name else "all"
     chosen = training.TrainingSettings(
-        batch_size=batch, prune_threshold=threshold, tf32="TF32" in name
+        batch_size=batch, prune_threshold=threshold, pixels=sampled, tf32="TF32" in name
     )
+    cycles = 1 + pixels.sides(sampled, images.shape[1:], CYCLES)[0]
     models = [model]
     if "several" in name:
         models += [jrvae.build(settings, seed) for seed in range(1, TOGETHER[device])]
     if warm_up and threshold:
         quick = training.TrainingSettings(
-            learning_rate=3e-3, batch_size=5, prune_threshold=threshold
+            learning_rate=3e-3, batch_size=5, prune_threshold=threshold, pixels=sampled
         )
         train(quick, math.ceil(warm_up * 5 / len(images)), model)
-    # The second of two cycles: the first of a training decodes every class once, or captures.
+    # From the second cycle on: the first of a training decodes every class once, or captures.
     if "torch only" in name:
-        return without_kernel()(lambda: train(chosen, 2, model))
-    return lambda: train(chosen, 2, *models)
+        return without_kernel()(lambda: train(chosen, cycles, model))
+    return lambda: train(chosen, cycles, *models)
+
+
+def multiply_adds(threads: int) -> Callable[[], float] | None:
+    """Set up the most the CPU can do; a call returns operations a second. None: no compiler."""
+    if (library := kernels.load()) is None:
+        return None
+    pool = ThreadPoolExecutor(threads)
+
+    def run(_: int) -> float:
+        return library.zbo_peak(1 << 24, ctypes.byref(ctypes.c_float(0.5)))
+
+    def measure() -> float:
+        began = time.perf_counter()
+        return sum(pool.map(run, range(threads))) / (time.perf_counter() - began)
+
+    return measure
 
 
 def matrix_products(device: str, tf32: bool) -> Callable[[], float]:
@@ -145,15 +180,14 @@ def matrix_products(device: str, tf32: bool) -> Callable[[], float]:
     return multiply
 
 
-def operations(size: int) -> float:
-    """Decoder arithmetic for one image and class, forward and backward, hidden layers only."""
-    return 2 * 3 * size**2 * 2 * 128 * 128
+# Decoder arithmetic for a pixel of an image and class, forward and backward, hidden layers only.
+OPERATIONS = 2 * 3 * 2 * 128 * 128
 
 
-def peak_memory(name: str, size: int, batch: int, device: str, threads: int) -> float:
+def peak_memory(name: str, size: int, batch: int, classes: int, device: str, threads: int) -> float:
     """Return the peak of this process, or of the GPU, over two batches, megabytes."""
     torch.set_num_threads(threads)
-    engine(name, digits(size, 2 * batch), batch, device)()
+    engine(name, digits(size, 2 * batch), batch, classes, device)()
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 1e6
     status = Path("/proc/self/status")  # not getrusage, which counts the parent's memory too
@@ -163,7 +197,9 @@ def peak_memory(name: str, size: int, batch: int, device: str, threads: int) -> 
     return int(lines["VmHWM"].split()[0]) * 1024 / 1e6
 
 
-def measure(size: int, device: str, threads: int, rounds: int) -> list[dict]:
+def measure(
+    size: int, device: str, threads: int, rounds: int, only: Sequence[str] | None = None
+) -> list[dict]:
     """Measure every engine at one image size.
 
     Args:
@@ -171,47 +207,48 @@ def measure(size: int, device: str, threads: int, rounds: int) -> list[dict]:
         device: "cpu" or "cuda".
         threads: CPU threads.
         rounds: Turns each engine gets.
+        only: Engines beside pyroVED's; None: all.
 
     Returns:
         One row an engine, keys as in COLUMNS.
     """
-    count, batch = SIZES[size]
-    engines = ENGINES[device]
+    count, batch, classes = SIZES[size]
+    engines = [n for n in ENGINES[device] if only is None or n in ("pyroved", *only)]
     spawn = multiprocessing.get_context("spawn")
     memory = {}
     for name in engines:
         with spawn.Pool(1) as pool:
-            memory[name] = pool.apply(peak_memory, (name, size, batch, device, threads))
+            memory[name] = pool.apply(peak_memory, (name, size, batch, classes, device, threads))
     images = digits(size, count)
-    cycles = {name: engine(name, images, batch, device, WARM_UP) for name in engines}
-    products = {tf32: matrix_products(device, tf32) for tf32 in {"TF32" in n for n in engines}}
-    seconds, decoded, peak = dict.fromkeys(engines, math.inf), {}, dict.fromkeys(products, 0.0)
+    turns = {name: engine(name, images, batch, classes, device, WARM_UP) for name in engines}
+    most = {tf32: matrix_products(device, tf32) for tf32 in {"TF32" in n for n in engines}}
+    if device == "cpu" and (measured := multiply_adds(threads)):
+        most[False] = measured
+    seconds, decoded, peak = dict.fromkeys(engines, math.inf), {}, dict.fromkeys(most, 0.0)
     for _ in range(rounds):
-        for name, cycle in cycles.items():
-            elapsed, decoded[name] = cycle()
+        for name, turn in turns.items():
+            elapsed, *decoded[name] = turn()
             seconds[name] = min(seconds[name], elapsed)
             tf32 = "TF32" in name
-            peak[tf32] = max(peak[tf32], products[tf32]())
+            peak[tf32] = max(peak[tf32], most[tf32]())
     for tf32, rate in peak.items():
         kind = "TF32" if tf32 else "float32"
-        logger.info(
-            "%s, %d x %d: %s products at %.0f GFLOP/s", device, size, size, kind, rate / 1e9
-        )
+        logger.info("%s, %d x %d: at most %.0f GFLOP/s in %s", device, size, size, rate / 1e9, kind)
+    done = {n: OPERATIONS * math.prod(decoded[n]) * count / seconds[n] for n in engines}
     return [
         {
             "device": device,
             "threads": threads,
             "engine": name,
             "image_size": size,
-            "classes": CLASSES,
+            "classes": classes,
             "batch": batch,
             "images_per_s": round(count / seconds[name], 1),
             "ratio_to_pyroved": round(seconds["pyroved"] / seconds[name], 2),
             "peak_mb": round(memory[name]),
-            "share_of_peak": round(
-                operations(size) * decoded[name] * count / seconds[name] / peak["TF32" in name], 3
-            ),
-            "classes_decoded": round(float(decoded[name]), 2),
+            "share_of_peak": round(done[name] / peak["TF32" in name], 3),
+            "classes_decoded": round(decoded[name][0], 2),
+            "pixels_decoded": round(decoded[name][1], 1),
         }
         for name in engines
     ]
@@ -222,6 +259,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", default="results/bench/trainer.csv", help="table to write")
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), choices=list(SIZES))
     parser.add_argument("--rounds", type=int, default=3, help="turns each engine gets (default 3)")
+    parser.add_argument("--engines", nargs="+", help="beside pyroVED's (default: all)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -231,7 +269,7 @@ def main(argv: list[str] | None = None) -> None:
         row
         for device in devices
         for size in args.sizes
-        for row in measure(size, device, args.threads, args.rounds)
+        for row in measure(size, device, args.threads, args.rounds, args.engines)
     ]
     storage.write_table(args.output, rows, COLUMNS)
     for row in rows:

@@ -25,10 +25,11 @@ BETA = np.linspace(2, 0.1, 4)
 EIGHTS = TrainingSettings(batch_size=8)
 
 
-def a_training(path=None, classes=3, settings=EIGHTS, images=IMAGES, beta=BETA, seed=4, **more):
-    model = jrvae.build(
-        jrvae.ModelSettings(image_shape=(6, 5), classes=classes, hidden_dim=(32, 32)), seed=3
-    )
+def a_training(
+    path=None, classes=3, settings=EIGHTS, images=IMAGES, beta=BETA, seed=4, model=None, **more
+):
+    shape = {"image_shape": (6, 5), "hidden_dim": (32, 32)}
+    model = jrvae.build(jrvae.ModelSettings(**shape, classes=classes, **model or {}), seed=3)
     kept = None if path is None else Checkpoint(path)
     return Training(
         model, images, beta, np.full(len(beta), 0.5), settings, seed, checkpoint=kept, **more
@@ -44,13 +45,23 @@ def results(trained):
 
 @pytest.mark.parametrize("steps", [1, 3, 8, 11])  # in a cycle, between two, before the last step
 @pytest.mark.parametrize(
-    "classes, threshold, pixels", [(3, 0.0, "all"), (3, 0.3, "all"), (0, 0.0, "all"), (3, 0.3, 4)]
+    "classes, threshold, pixels, own",
+    [
+        (3, 0.0, "all", False),
+        (3, 0.3, "all", False),
+        (0, 0.0, "all", False),
+        (3, 0.3, 4, False),
+        (3, 0.3, 4, True),
+    ],
 )
-def test_stopped_and_continued_is_as_undisturbed(tmp_path, steps, classes, threshold, pixels):
-    settings = TrainingSettings(
-        learning_rate=1e-2, batch_size=8, prune_threshold=threshold, pixels=pixels
-    )
-    chosen = {"classes": classes, "settings": settings}
+def test_stopped_and_continued_is_as_undisturbed(tmp_path, steps, classes, threshold, pixels, own):
+    options = {"learning_rate": 1e-2, "batch_size": 8, "prune_threshold": threshold}
+    options["pixels"], chosen = pixels, {"classes": classes}
+    if own:  # all that is not the paper's
+        options |= {"start": "mixture", "start_cycles": 2, "center": True, "marginal": 2.0}
+        options |= {"angle_weight": 0.1}
+        chosen["model"] = {"decoder": "gaussian", "decoder_sigma": "learned"}
+    chosen["settings"] = TrainingSettings(**options)
     stopped = a_training(tmp_path / "state", **chosen)
     for _ in range(steps):
         stopped.step()

@@ -302,7 +302,7 @@ def test_captured_steps_train_on_each_batch_once(pixels, replays, monkeypatch):
         for t, b in zip(state, before, strict=True):
             if torch.is_tensor(t):
                 t.copy_(b)
-        graph.size = next(size for (size, _), g in found[0].graphs.items() if g is graph)
+        graph.size = next(size for (size, *_), g in found[0].graphs.items() if g is graph)
 
     class Graph:
         def pool(self):
@@ -352,14 +352,29 @@ class OnDevice(TorchDispatchMode):
 @pytest.mark.parametrize("invariances", [(), ("r",), ("r", "t", "s")])
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"prune_threshold": 0.2}, {"sampled_kl": True}, {"prune_threshold": 0.2, "pixels": 4}],
+    [
+        {},
+        {"prune_threshold": 0.2},
+        {"sampled_kl": True},
+        {"prune_threshold": 0.2, "pixels": 4},
+        {
+            "center": True,
+            "start": "mixture",
+            "start_cycles": 1,
+            "angle_weight": 0.1,
+            "marginal": 1.0,
+        },
+    ],
 )
 def test_a_step_neither_waits_for_its_data_nor_leaves_the_device(classes, invariances, changes):
     """What capturing it on a GPU takes; tensors of the meta device have no data to wait for."""
-    model = jrvae.build(small(classes, invariances=invariances), 0)
+    learned = {"decoder": "gaussian", "decoder_sigma": "learned"} if "center" in changes else {}
+    model = jrvae.build(small(classes, invariances=invariances, **learned), 0)
     settings = TrainingSettings(batch_size=8, **changes)
     trained = Training(model, some_images(20), [1.0] * 3, [1.0] * 3, settings, 0, device="meta")
     with torch.no_grad(), OnDevice():
+        trained._train_batch(8)
+        trained.cycle += trained.starting  # once more, without classes given
         trained._train_batch(8)
 
 

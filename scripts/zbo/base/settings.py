@@ -67,6 +67,10 @@ CountOrWord = Annotated[
     Annotated[Count, Tag("number")] | Annotated[str, Field(pattern=r"^(all|auto)$"), Tag("word")],
     Discriminator(lambda given: "word" if isinstance(given, str) else "number"),
 ]
+NumberOrLearned = Annotated[
+    Annotated[Positive, Tag("number")] | Annotated[str, Field(pattern=r"^learned$"), Tag("word")],
+    Discriminator(lambda given: "word" if isinstance(given, str) else "number"),
+]
 Compared = Annotated[str, Field(pattern=rf"^({compared.PATTERN})$")]
 Search = Literal[tuple(SEARCHES)]  # pyright: ignore
 
@@ -191,8 +195,10 @@ class ModelSettings(Section):
     """Width of each hidden layer of encoder and decoder."""
     decoder: Literal["bernoulli", "gaussian"] = "bernoulli"
     """Distribution of a pixel."""
-    decoder_sigma: Positive = 0.5
-    """Standard deviation of a Gaussian pixel."""
+    decoder_sigma: NumberOrLearned = 0.5
+    """Standard deviation of a Gaussian pixel; or learned - set at each step from what is left of
+    the images (sigma-VAE, Rybkin et al. 2021): both terms of the loss are nats then, and beta near
+    1 is right whatever the number of pixels."""
 
 
 class TrainingSettings(Section):
@@ -211,6 +217,21 @@ class TrainingSettings(Section):
     each image and step; the gradient keeps its mean and gains noise. Blocks shrink in the last
     cycles, so that the last decodes all and its loss is exact; losses before are estimates. all -
     every pixel (the paper's). auto - all below 24 x 24, else 256. Scores always see all."""
+    center: Flag = False
+    """Train the encoder on images less their mean image, which changes the path of the training
+    alone: without it images bright on the whole saturate the encoder in its first steps."""
+    start: Literal["random", "mixture"] = "random"
+    """random - weights alone, the paper's. mixture - for the first start_cycles the classes are
+    those of a mixture of normals, fitted without labels to a description of the images that knows
+    no angle."""
+    start_cycles: Annotated[Integer, Ge(0)] = 10
+    """Cycles that start mixture lasts."""
+    angle_weight: Share = 1
+    """Of the angle's part in the continuous KL term. 1 - the paper's, which charges an object for
+    being turned."""
+    marginal: Share = 0
+    """Weight of KL(mean of q(k|x) over the batch, uniform), nats per image: keeps all classes in
+    use, and of one size. 0 - the paper's."""
     tf32: Flag = False
     """Let a GPU round the factors of matrix products to TF32; nothing on a CPU."""
     deterministic: Flag = True

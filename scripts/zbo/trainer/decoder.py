@@ -151,6 +151,13 @@ def spatial_parameters(network: Network) -> list[Tensor]:
     return [network.coordinates, network.bias, *(t for layer in network.decoder for t in layer)]
 
 
+def parameters(network: Network) -> list[Tensor]:
+    """List all that `reconstruct` writes gradients of: the decoder's weights and biases."""
+    own = [t for layer in network.decoder for t in layer]
+    first = [network.latents, network.coordinates, network.bias]
+    return [t for t in first if t is not None] + own
+
+
 def _plain(network, gradient, images, latents, q, sigma):
     """Decode whole images: log p, shape (n, K), and the gradient of -Σ q log p at `latents`."""
     first = torch.tanh(latents + network.bias)  # (n, K, H)

@@ -66,7 +66,7 @@ def build(settings: ModelSettings, seed: int) -> torch.nn.Module:
         "hidden_dim_e": layers,
         "hidden_dim_d": layers,
         "sampler_d": settings.decoder,
-        "decoder_sig": settings.decoder_sigma,
+        "decoder_sig": 0.5 if settings.decoder_sigma == "learned" else settings.decoder_sigma,
         "seed": seed,
         "device": "cpu",
     }

@@ -2,7 +2,8 @@
 
 The reconstruction term is a sum over pixels, and a decoder that is a function of a coordinate can
 be asked for any of them. One pixel of each block, drawn evenly and counted for the whole block,
-estimates the sum and its gradient without bias (stratified sampling).
+estimates the sum and its gradient without bias (stratified sampling). A learned sigma, a root of
+the estimate, is biased a little before the last cycle, which decodes all.
 """
 
 from dataclasses import dataclass

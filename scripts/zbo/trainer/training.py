@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zbo.base.errors import InputError
 from zbo.trainer import checkpoint as checkpoints
-from zbo.trainer import decoder, pixels
+from zbo.trainer import decoder, pixels, start
 from zbo.trainer.adam import Adam
 from zbo.trainer.checkpoint import Checkpoint
 from zbo.trainer.jrvae import flat_images
@@ -89,14 +89,26 @@ class Training:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         self.model, self.settings, self.progress = model, settings, progress
         self.beta = np.stack((beta_c, beta_d), 1)
+        self.mean_image = None
+        if settings.center:
+            self.mean_image = data.mean(0).to(device)
         self.problem = Problem.of(model, settings, device)
+        if self.mean_image is not None:
+            weight, bias = self.problem.network.encoder[0]
+            bias += weight @ self.mean_image
         self.threads, self.captured = 1, device == "cuda"
         self.compiled = self.problem.transform is not None and decoder.compiled_for(
             decoder.spatial_parameters(self.problem.network)
         )
         self.stream = torch.cuda.Stream() if device == "cuda" else None
-        self.graphs: dict[tuple[int, int], torch.cuda.CUDAGraph | None] = {}
+        self.graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph | None] = {}
         self.data = data.to(device)
+        self.given = None
+        if settings.start == "mixture" and self.problem.classes > 1:
+            given = start.mixture(
+                data.view(-1, *model.settings.image_shape).numpy(), self.problem.classes, seed
+            )
+            self.given = torch.as_tensor(given).to(self.data)
         # What a step reads and a captured step finds at the same place each time:
         size = min(settings.batch_size, len(data))
         self.batch = torch.zeros(size, dtype=torch.int64, device=device)
@@ -137,6 +149,11 @@ class Training:
         """Whether all cycles are trained, or it diverged."""
         return self.cycle == len(self.beta) or self.diverged is not None
 
+    @property
+    def starting(self) -> bool:
+        """Whether classes are still given, see `start`."""
+        return self.given is not None and self.cycle < self.settings.start_cycles
+
     def step(self) -> None:
         """Train on one batch; save the state where it is time to.
 
@@ -170,7 +187,7 @@ class Training:
         """Train until so many cycles are done, or it diverges; the model has its weights then."""
         while self.cycle < cycle and self.diverged is None:
             self.step()
-        self.problem.network.flat.store(self.model)
+        self._store()
 
     def continue_from(self, other: "Training") -> None:
         """Take over the weights, optimizer and past of another training of the same cycle.
@@ -221,6 +238,14 @@ class Training:
             self.key,
         )
 
+    def _store(self) -> None:
+        """Give the model its weights; what was taken off its images goes into the first bias."""
+        self.problem.network.flat.store(self.model)
+        if self.mean_image is not None:
+            first = self.model.encoder_z.fc_layers[0]
+            with torch.no_grad():
+                first.bias -= first.weight @ self.mean_image.to(first.weight)
+
     def _on_stream(self) -> AbstractContextManager:
         return torch.cuda.stream(self.stream) if self.stream else nullcontext()
 
@@ -242,7 +267,7 @@ class Training:
         if self.at:
             self._draw()
         if self.done:
-            self.problem.network.flat.store(self.model)
+            self._store()
         log.info("%s: continues at cycle %d", self.checkpoint.path, self.cycle)
         if self.progress is not None:
             for cycle, loss in enumerate(self.history().loss[: self.cycle].tolist()):
@@ -264,7 +289,7 @@ class Training:
         The first batch of a size and a size of blocks runs step by step, which lets the libraries
         set themselves up; the second is captured.
         """
-        kind = size, self.sides[self.cycle]
+        kind = size, self.sides[self.cycle], self.starting
         if not self.captured or kind not in self.graphs:
             self.graphs[kind] = None
             self._train_batch(size)
@@ -292,7 +317,7 @@ class Training:
             sample = self.blocks[self.sides[self.cycle]].draw(self.offsets[:size])
         parts, memory = loss_and_gradient(
             self.problem, self.data[batch], self.noise[:size], self.beta_now, last, self.threads,
-            sample,
+            sample, self.given[batch] if self.starting else None, self.mean_image,
         )  # fmt: skip
         if self.likelihood is not None:
             self.likelihood.index_copy_(0, batch, memory)
@@ -311,11 +336,14 @@ class Training:
             return
         self.at = 0
         self.cycle += 1
+        ended = self.given is not None and self.cycle == self.settings.start_cycles
+        if ended and self.likelihood is not None:
+            self.likelihood.fill_(math.inf)  # no class is skipped before it was tried
         self.drawn_from = self.generator.get_state()
         if self.progress is not None:
             self.progress(self.cycle - 1, float(loss))
         if self.done:
-            self.problem.network.flat.store(self.model)
+            self._store()
 
 
 def train(*arguments, **options) -> History:

@@ -83,6 +83,8 @@ def load() -> ctypes.CDLL | None:
     library.zbo_sums.restype = _LONG
     library.zbo_sums.argtypes = (_POINTER,)
     library.zbo_decode.argtypes = (_POINTER, _LONG, _LONG, _POINTER)
+    library.zbo_peak.restype = ctypes.c_double
+    library.zbo_peak.argtypes = (_LONG, _POINTER)
     return library
 
 

@@ -160,6 +160,20 @@ INLINE float pixel(float x, float logit, float sigma, float *g) {
     return -0.5f * error * error - logf(sigma) - 0.918938533f;
 }
 
+/* As many multiply-adds as a processor can make: those of multiply(), of registers alone. Returns
+ * how many floating-point operations they were; *sum keeps them from being left out. */
+double zbo_peak(long repeats, float *sum) {
+    const vec x = fill(*sum), b = x * 0.5f;
+    vec acc[ROWS][2] = {0};
+    for (long k = 0; k < repeats; k++)
+        UNROLL for (int m = 0; m < ROWS; m++) {
+            acc[m][0] = acc[m][0] * b + x;
+            acc[m][1] = acc[m][1] * b + x;
+        }
+    for (int m = 0; m < ROWS; m++) *sum += total(acc[m][0]) + total(acc[m][1]);
+    return 2.0 * repeats * ROWS * 2 * LANES;
+}
+
 /* Images begin..end; sums as laid out at zbo_sums, added to. Returns 0, or 1 without memory. */
 int zbo_decode(const Batch *s, long begin, long end, float *sums) {
     const long h0 = s->h0, h1 = s->h1, h2 = s->h2, P = s->pixels, K = s->classes;

@@ -1,0 +1,69 @@
+"""Classes to start a training from: a mixture of normals of a description that no turn changes.
+
+A rotational model with classes has two bad minima from random weights: one class takes all images
+before the others are of any use, or turned copies of one kind become classes. Started from classes
+that know nothing of the angle it only has to find the angles and to correct the classes.
+"""
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from zbo.base.errors import InputError
+
+_COMPONENTS = 20  # principal components of the description
+_LEAST = 1e-3  # variance added to each, of the first one's
+
+
+def describe(images: np.ndarray) -> np.ndarray:
+    """Describe images so that turning them about their middle changes next to nothing.
+
+    Rings about the middle, each as the magnitudes of its Fourier series over the angle: a turn
+    shifts their phases alone. (The phases between rings would tell more; the magnitudes suffice.)
+
+    Args:
+        images: Shape (n, h, w).
+
+    Returns:
+        Shape (n, rings * harmonics), one ring a pixel of the radius, two pixels of the circle a
+        harmonic; each ring weighs as its area.
+    """
+    n, h, w = images.shape
+    reach = (min(h, w) - 1) / 2
+    rings = max(2, round(reach))
+    radius = (np.arange(rings) + 0.5) / rings * reach
+    angles = np.linspace(0, 2 * np.pi, max(16, 4 * rings), endpoint=False)
+    rows = (h - 1) / 2 + radius[:, None] * np.sin(angles)
+    columns = (w - 1) / 2 + radius[:, None] * np.cos(angles)
+    polar = np.stack([map_coordinates(x, [rows, columns], order=1) for x in images])
+    series = np.abs(np.fft.rfft(polar, axis=2, norm="forward"))[..., : max(4, rings * 3 // 4)]
+    series[..., 1:] *= np.sqrt(2)  # each stands for its mirror image as well
+    return (series * np.sqrt(radius)[:, None]).reshape(n, -1)
+
+
+def mixture(images: np.ndarray, classes: int, seed: int) -> np.ndarray:
+    """Fit a mixture of normals to the description and give the probabilities of its components.
+
+    Args:
+        images: Shape (n, h, w).
+        classes: K, components.
+        seed: Of the fit.
+
+    Returns:
+        Shape (n, K), float32.
+
+    Raises:
+        InputError: If there are too few images to fit to.
+    """
+    from sklearn.decomposition import PCA
+    from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_limits
+
+    if len(images) < 2 * classes:
+        raise InputError(f"{len(images)} images are too few to start {classes} classes from")
+    described = describe(images)
+    few = min(_COMPONENTS, described.shape[1], max(1, len(images) // (4 * classes)))
+    with threadpool_limits(1):  # the same numbers whatever the threads
+        parts = PCA(few, random_state=seed).fit_transform(described)
+        parts /= parts[:, 0].std() or 1.0
+        fitted = GaussianMixture(classes, reg_covar=_LEAST, random_state=seed).fit(parts)
+        return fitted.predict_proba(parts).astype(np.float32)
