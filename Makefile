@@ -41,6 +41,8 @@ test-cluster: $(VENV)/installed
 lint: $(VENV)/installed
 	@ruff check scripts tests
 	@ruff format --check scripts tests
+	@lint-imports
+	@mypy
 	@snakefmt --check Snakefile rules
 	@snakemake --lint
 

@@ -32,7 +32,7 @@ wildcard_constraints:
     study="|".join(studies.known()),
     trial=r"(design|constant|\d+)-\d+",
     iteration=r"\d+",
-    model=r"[a-z]+(-[0-9.]+)?",
+    model=compared.PATTERN,
     paper="paper|paper-reduced",
     replicate=r"\d+",
     block=r"\d+",

@@ -16,7 +16,7 @@ from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(PROJECT / "scripts"))
 
-from zbo.base import channels, own, runs, storage
+from zbo.base import channels, compared, own, runs, storage
 from zbo.data import sources
 from zbo.base import config as studies
 from zbo.base.errors import InputError

@@ -116,7 +116,7 @@ rule rank_objectives:
         script=f"{SCRIPTS}/rank_objectives.py",
         library=expand(
             f"{SCRIPTS}/zbo/{{module}}.py",
-            module=["rivals/ground", "search/objective", "rivals/replay"],
+            module=["rivals/ground", "base/objectives", "rivals/replay"],
         ),
     output:
         "results/{study}/objectives.csv",
@@ -143,7 +143,7 @@ rule compare_searches:
             module=[
                 "rivals/arena",
                 "rivals/ground",
-                "search/objective",
+                "base/objectives",
                 "search/optimize",
                 "rivals/replay",
                 "rivals/searches",

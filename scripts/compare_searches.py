@@ -16,8 +16,7 @@ from functools import cache, partial
 import numpy as np
 from tqdm import tqdm
 
-from zbo.base import command, storage
-from zbo.base import searches as known
+from zbo.base import command, searches as known, storage
 from zbo.base.errors import InputError
 from zbo.base.objectives import OBJECTIVES
 from zbo.rivals import replay, searches

@@ -12,8 +12,7 @@ import numpy as np
 from zbo.base import channels, command, files, storage
 from zbo.base.errors import InputError
 from zbo.base.objectives import OBJECTIVES
-from zbo.base.searches import LATENT
-from zbo.base.searches import SEARCHES as KNOWN
+from zbo.base.searches import LATENT, SEARCHES as KNOWN
 from zbo.rivals import ground, population, replay
 from zbo.rivals.arena import Arena
 from zbo.rivals.searches import SEARCHES, Search, lottery

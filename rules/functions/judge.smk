@@ -25,14 +25,8 @@ def bounds_to_transfer(wildcards):
 
 def trajectory_of_model(wildcards):
     """The file with the trajectory a compared model follows; none where its name says it."""
-    places = {
-        "optimum": "optimum.h5",
-        "constant": "best_constant.h5",
-        "transfer": "transfer.h5",
-    }
-    if wildcards.model not in places:
-        return []
-    return f"results/{wildcards.study}/{places[wildcards.model]}"
+    follows = compared.named(wildcards.model).follows
+    return f"results/{wildcards.study}/{follows}" if follows else []
 
 
 def settings_of_model(wildcards):
@@ -44,8 +38,9 @@ def settings_of_model(wildcards):
         "model",
         "training",
     )
-    scaled = wildcards.model == "vae" or wildcards.model.startswith("beta-")
-    return settings_for(*training, *(["compare.unit_pixels"] * scaled))(wildcards)
+    if compared.named(wildcards.model).scaled:
+        training = (*training, "compare.unit_pixels")
+    return settings_for(*training)(wildcards)
 
 
 def models_of(study):

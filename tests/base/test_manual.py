@@ -1,8 +1,12 @@
 """What is made from the settings is current."""
 
+import re
+import textwrap
+
 import h5py
 import numpy as np
 import pytest
+import yaml
 
 from zbo.base import config, files, manual, storage
 from zbo.base.errors import InputError
@@ -13,10 +17,25 @@ def test_the_schema_is_made_from_the_settings():
     assert text == manual.schema_text(), "run python -m zbo.base.manual"
 
 
+def test_the_tables_of_the_manual_are_made_from_settings_and_files():
+    text = (config.ROOT / "README.md").read_text()
+    assert text == manual.readme_text(), "run python -m zbo.base.manual"
+    assert "| `decoder_sigma` |" in text and "| `observed/seconds` | trial | s |" in text
+
+
+def test_the_example_of_the_manual_is_a_study():
+    """It is whole, and what it says of pixels holds for it."""
+    text = (config.ROOT / "README.md").read_text()
+    (example,) = re.findall(r"(?m)^    # yaml-language-server.*\n(?:    .*\n)+", text)
+    study = config.check(yaml.safe_load(textwrap.dedent(example)), "config/README.md")
+    low, high = study["trajectories"]["bounds"]
+    assert (low, high) == (round(0.001 * 32**2), round(0.05 * 32**2, -1))
+    assert study["trajectories"]["beta_d"] == round(0.003 * 32**2)
+
+
 def test_editors_find_every_study_valid():
     """jsonschema, which is what editors judge a study file by, agrees with the loader."""
     import jsonschema
-    import yaml
 
     schema = yaml.safe_load((config.ROOT / "schema.yaml").read_text())
     check = jsonschema.Draft202012Validator(schema)

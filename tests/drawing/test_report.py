@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 from made_study import Case, make
-from test_plots import FIGURES as DRAWN
-from test_plots import draw
+from test_plots import FIGURES as DRAWN, draw
 
 from figures import report
 from zbo.base import config, storage

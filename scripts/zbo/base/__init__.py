@@ -1,0 +1,5 @@
+"""What every wing needs: settings, files, errors. Public names load when first asked for."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,6 +6,7 @@ tells the two cases apart; all else works on channels, one or two.
 """
 
 from collections.abc import Sequence
+from typing import TypeGuard, cast
 
 import numpy as np
 
@@ -25,12 +26,12 @@ def bounds(trajectories: dict) -> Bounds:
         (low, high) of β_c, or of β_c and of β_d, dimensionless.
     """
     beta_c, beta_d = tuple(trajectories["bounds"]), trajectories.get("beta_d")
-    return (beta_c, tuple(beta_d)) if has_bounds(beta_d) else beta_c
+    return cast(Bounds, (beta_c, tuple(beta_d)) if has_bounds(beta_d) else beta_c)
 
 
-def has_bounds(beta_d: float | Sequence[float] | None) -> bool:
+def has_bounds(beta_d: float | Sequence[float] | None) -> TypeGuard[Sequence[float]]:
     """Tell whether β_d is searched: `beta_d` is (low, high), not a number."""
-    return np.ndim(beta_d) == 1
+    return beta_d is not None and np.ndim(beta_d) == 1
 
 
 def constant(beta_d: float | Sequence[float]) -> float:
@@ -39,7 +40,9 @@ def constant(beta_d: float | Sequence[float]) -> float:
     The number; of bounds, their geometric middle, so that β_d is as many times above the smallest
     as below the largest.
     """
-    return float(np.sqrt(beta_d[0] * beta_d[1])) if has_bounds(beta_d) else float(beta_d)
+    if has_bounds(beta_d):
+        return float(np.sqrt(beta_d[0] * beta_d[1]))
+    return float(cast(float, beta_d))
 
 
 def along(beta: np.ndarray, beta_d: float | Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +63,7 @@ def along(beta: np.ndarray, beta_d: float | Sequence[float]) -> tuple[np.ndarray
 
 def each(of: Bounds) -> list[Range]:
     """List the bounds of each channel."""
-    return list(of) if np.ndim(of) == 2 else [of]
+    return list(cast(tuple[Range, Range], of)) if np.ndim(of) == 2 else [cast(Range, of)]
 
 
 def ends(of: Bounds) -> tuple[np.ndarray, np.ndarray]:

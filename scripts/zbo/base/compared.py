@@ -27,12 +27,12 @@ class Compared:
     default: bool = False
     follows: str | None = None
     beta_c: float = 1.0
-    scaled: bool = True
+    scaled: bool = False
 
 
 NAMED = {
-    "vanilla": Compared("vanilla VAE", classes=False, default=True, scaled=False),
-    "vae": Compared("VAE, study's settings", classes=False),
+    "vanilla": Compared("vanilla VAE", classes=False, default=True),
+    "vae": Compared("VAE, study's settings", classes=False, scaled=True),
     "constant": Compared("jrVAE, best constant β_c", follows="best_constant.h5"),
     "optimum": Compared("jrVAE, zBO optimum", follows="optimum.h5"),
     "transfer": Compared("jrVAE, transferred optimum", follows="transfer.h5"),
@@ -51,6 +51,6 @@ def named(name: str) -> Compared:
         return NAMED[name]
     if re.fullmatch(STATED, name):
         number = name.removeprefix("beta-")
-        return Compared(f"jrVAE, β_c = {number}", beta_c=float(number))
+        return Compared(f"jrVAE, β_c = {number}", beta_c=float(number), scaled=True)
     known = ", ".join([*NAMED, "beta-NUMBER"])
     raise InputError(f"model {name}: there is none; choose from {known} (compare.models)")

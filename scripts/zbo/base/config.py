@@ -27,7 +27,7 @@ def files(root: Path | None = None) -> dict[str, Path]:
     Args:
         root: A config folder to look in alone.
     """
-    found = {}
+    found: dict[str, Path] = {}
     for folder in [root] if root else [ROOT, OWN]:
         found |= {path.stem: path for path in sorted((folder / "studies").glob("*.yaml"))}
     return found

@@ -80,17 +80,19 @@ def _explain(error: ErrorDetails, section: type[Section]) -> str:
     given, context = error["input"], error.get("ctx", {})
     if isinstance(context.get("error"), InputError):
         return str(context["error"])  # a section's own
-    path, part = [section.section] if section.section else [], schema(section)
+    path: list[int | str] = [section.section] if section.section else []
+    part = schema(section)
     for step in error["loc"]:
         if step in part.get("properties", {}):
             path, part = [*path, step], part["properties"][step]
         elif isinstance(step, int) and error["type"] != "finite_number":
-            path.append(str(step))
-    key, meaning = ".".join(path), part.get("description", "")
+            path.append(step)
+    key, meaning = ".".join(map(str, path)), part.get("description", "")
     if error["type"] == "extra_forbidden":
         unknown = str(error["loc"][-1])
         close = _closest(unknown, part["properties"])
-        return f"{'.'.join([*path, unknown])}: no such key; {close} (config/schema.yaml lists all)"
+        at = ".".join(map(str, [*path, unknown]))
+        return f"{at}: no such key; {close} (config/schema.yaml lists all)"
     if error["type"] == "missing":
         return f"{key}: has to be given: {meaning}"
     said = _SAID.get(error["type"], "{given} is not of type {types}")

@@ -231,9 +231,14 @@ def _versions() -> dict[str, str]:
 
 @cache
 def commit() -> str:
-    """Name the commit of the code that runs ("-dirty" if changed since), or "unknown"."""
+    """Name the commit of the code that runs ("-dirty" if changed since), or "unknown".
+
+    Of the library installed without its checkout it is the version.
+    """
     if known := os.environ.get("ZBO_COMMIT"):  # the image has no repository to ask
         return known
+    if not (Path(__file__).parents[3] / "Snakefile").exists():  # installed: any repository here
+        return metadata.version("zbo")  # is another's
     asked = subprocess.run(
         ["git", "describe", "--always", "--dirty", "--abbrev=12"],
         cwd=Path(__file__).parent,

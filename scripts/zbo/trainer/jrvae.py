@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from zbo.base.errors import InputError
-from zbo.base.settings import Count
-from zbo.base.settings import ModelSettings as ModelSection
+from zbo.base.settings import Count, ModelSettings as ModelSection
 from zbo.trainer.pyroved import pyroved
 
 _DECODE_ROWS = 1 << 17  # decoder rows (image x pixel) held at a time when no gradient is wanted

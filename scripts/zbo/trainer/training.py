@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 
 from zbo.base.errors import InputError
-from zbo.trainer import checkpoint as checkpoints
-from zbo.trainer import decoder, pixels, start
+from zbo.trainer import checkpoint as checkpoints, decoder, pixels, start
 from zbo.trainer.adam import Adam
 from zbo.trainer.checkpoint import Checkpoint
 from zbo.trainer.jrvae import flat_images

@@ -1,0 +1,1 @@
+from .images import ImageSet as ImageSet, ImageSettings as ImageSettings, load as load

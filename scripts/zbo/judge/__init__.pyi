@@ -1,0 +1,1 @@
+from .scores import label_scores as label_scores
