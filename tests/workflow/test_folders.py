@@ -11,7 +11,11 @@ from conftest import ROOT, environment
 from zbo.base import config, storage
 from zbo.base.errors import InputError
 
-STUDY = "description: Mine.\nmodel: {classes: 3}\ntrajectories: {bounds: [0.04, 2], beta_d: 0.2, cycles: 4}\n"
+STUDY = """\
+description: Mine.
+model: {classes: 3}
+trajectories: {bounds: [0.04, 2], beta_d: 0.2, cycles: 4}
+"""
 CODE = ("Snakefile", "rules", "scripts", "config", "profiles")
 
 
