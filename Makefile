@@ -11,6 +11,8 @@ ifneq ($(origin TORCH),undefined) # another build of torch: kept for the next ti
 $(shell mkdir -p .venv && [ "$$(cat .venv/torch 2>&1)" = "$(TORCH)" ] || echo "$(TORCH)" >.venv/torch)
 endif
 TORCH ?= $(or $(shell cat .venv/torch 2>/dev/null),torch==2.13.0)
+# A C compiler, installed where the machine has none: 0.4 GB.
+COMPILER := ziglang==0.17.1
 APPTAINER ?= apptainer
 IMAGE ?= containers/zbo.sif
 VENV := .venv
@@ -18,9 +20,6 @@ BIN := $(CURDIR)/$(VENV)/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONNOUSERSITE := 1
 
-# One run a folder. Unlike Snakemake's own lock this one dies with the process that holds it, so a
-# killed run needs no unlocking.
-SNAKEMAKE := ZBO_LOCKED=1 flock --nonblock --conflict-exit-code 75 .zbo.lock snakemake --nolock
 CONFIG := --config studies="$(STUDY)" scale=$(SCALE) set="$(SET)"
 
 .PHONY: run report install image test test-cluster lint format lock bench bench-orchestration clean
@@ -28,8 +27,7 @@ CONFIG := --config studies="$(STUDY)" scale=$(SCALE) set="$(SET)"
 run: TARGETS := all report
 report: TARGETS := report
 run report: $(VENV)/installed
-	@$(SNAKEMAKE) $(TARGETS) $(CONFIG) || { code=$$?; \
-	    [ $$code -ne 75 ] || echo "error: another run is at work in this folder" >&2; exit $$code; }
+	@snakemake --nolock $(TARGETS) $(CONFIG)
 	@echo "Look at results/report.html; figures and scores.csv of each study are in its folder, results/NAME/"
 
 install: $(VENV)/installed
@@ -38,7 +36,7 @@ test: $(VENV)/installed
 	@python -m pytest tests -m "not cluster" -n logical --maxprocesses 8 --dist worksteal
 
 test-cluster: $(VENV)/installed
-	@python -m pytest tests/test_cluster.py
+	@python -m pytest tests/workflow/test_cluster.py
 
 lint: $(VENV)/installed
 	@ruff check scripts tests
@@ -80,4 +78,6 @@ $(VENV)/installed: Makefile pyproject.toml envs/requirements.txt envs/workflow.t
 	@$(BIN)/pip install --quiet --no-deps --require-hashes -r envs/requirements.txt -r envs/workflow.txt
 	@$(BIN)/pip install --quiet "$(TORCH)"
 	@$(BIN)/pip install --quiet --no-deps --editable .
+	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
+	    $(BIN)/pip install --quiet "$(COMPILER)"
 	@touch $@

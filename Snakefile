@@ -23,7 +23,9 @@ include: "rules/common.smk"
 
 
 # Used where Snakemake is told to (`--sdm apptainer`); built by `make image`.
-container: IMAGE
+if not LACKING:
+
+    container: IMAGE
 
 
 wildcard_constraints:
@@ -68,6 +70,6 @@ workflow.localrules(*light_rules())
 
 
 onstart:
+    need_image()
     stay_alone()
     name_commit()
-    allow_warm_start()

@@ -1,26 +1,22 @@
 # What all rules share: where the code lies, which studies run, the settings a rule depends on.
 # Every other function stands beside the rules that use it.
 
-import fcntl
 import json
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from functools import cache
 from pathlib import Path
-from uuid import uuid4
 
-import psutil
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
 
 sys.path.insert(0, str(PROJECT / "scripts"))
 
-from zbo.base import channels, compared, own, storage
+from zbo.base import channels, compared, own, runs, storage
 from zbo.data import sources
 from zbo.base import config as studies
 from zbo.base.errors import InputError
@@ -42,11 +38,23 @@ if len(IMAGE.split()) > 1:
         os.replace(f"{beside}/zbo.sif", ".snakemake/zbo.sif")
     IMAGE = ".snakemake/zbo.sif"
 
-# By themselves the image's jobs see no folder but the working one.
-if BESIDE:
-    bound = os.environ.get("APPTAINER_BIND", "").split(",")
-    if str(PROJECT) not in bound:
-        os.environ.update(APPTAINER_BIND=",".join(filter(None, [*bound, str(PROJECT)])))
+# A dry run plans anywhere; what its jobs would lack is said now, and ends a real run as it starts.
+LACKING = ""
+if (
+    workflow.is_main_process
+    and DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+):
+    if not (shutil.which("apptainer") or shutil.which("singularity")):
+        LACKING = "There is no Apptainer here, and the profile runs jobs in it: install it, or take its two lines out of the profile"
+    elif not os.path.exists(IMAGE):
+        LACKING = f"There is no image {IMAGE}: make it (`make image`) or copy it"
+    if LACKING:
+        logger.warning(LACKING)
+
+# Taken before anything is planned: a plan made while another run works is out of date. Slurm may
+# start a job again while its last run is still ending.
+if workflow.is_main_process:
+    LOCK = runs.Lock(".zbo.lock", 60 * ("SLURM_RESTART_COUNT" in os.environ))
 
 # The code that lies there runs, in the image and on every node, whatever is installed there.
 shell.prefix(
@@ -77,6 +85,16 @@ PAPER = "paper-reduced" if config.get("scale") == "reduced" else "paper"
 STUDIES = Studies()
 for named in RUN:
     STUDIES[named]  # a mistake ends here, before anything is planned
+
+# The image's jobs see the working folder alone by themselves.
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+    images = [chosen["images"] for chosen in STUDIES.values()]
+    given = [each[key] for each in images for key in ("path", "labels")]
+    seen = filter(None, [PROJECT, os.environ.get("ZBO_MNIST"), *given])
+    os.environ["APPTAINER_BIND"] = runs.bound(
+        list(seen), os.environ.get("APPTAINER_BIND", "")
+    )
+
 for named in studies.covered():
     logger.warning(
         f"Study {named} is config/studies/{named}.yaml of this folder, not the one that comes with zBO"
@@ -131,48 +149,22 @@ def name_commit():
         os.environ.update(ZBO_COMMIT=commit, APPTAINERENV_ZBO_COMMIT=commit)
 
 
-def allow_warm_start():
-    """Name this run to its jobs where they run beside Snakemake (scripts/warm.py)."""
-    if os.environ.get("ZBO_WARM") == "off":
-        return
-    os.environ.pop("ZBO_WARM", None)
-    if workflow.is_main_process and workflow.local_exec:
-        os.environ.update(ZBO_WARM=f"{os.getpid()}-{uuid4().hex}")
-        if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
-            keep_container()
-
-
-def keep_container():
-    """Keep a container for this run's copies beside those of its jobs, started as theirs are."""
-    options = shlex.split(workflow.deployment_settings.apptainer_args)
-    # Snakemake has found one of them.
-    apptainer = shutil.which("apptainer") or shutil.which("singularity")
-    subprocess.Popen(
-        [
-            *(apptainer, "--quiet", "exec", "--home", os.getcwd(), *options),
-            *(IMAGE, "python", f"{SCRIPTS}/warm.py", "--keep"),
-        ],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,  # not ended by the terminal's interrupt, but with Snakemake
-    )
+def need_image():
+    """Refuse to start jobs in an image where there is none, or no Apptainer."""
+    if LACKING:
+        raise WorkflowError(LACKING)
 
 
 def stay_alone():
     """Refuse to run beside another run or its Slurm jobs; wait for what a killed one left here."""
-    global LOCK
-    if "ZBO_LOCKED" not in os.environ:
-        LOCK = open(".zbo.lock", "a")  # held as long as this process lives
-        try:
-            fcntl.flock(LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WorkflowError("another run is at work in this folder") from None
-        os.environ.update(ZBO_LOCKED="1")
+    if LOCK.taken:
+        raise WorkflowError("another run is at work in this folder")
+    if LOCK.error:
+        logger.warning(
+            f"This file system cannot lock ({LOCK.error}): see yourself that only one run is at work here"
+        )
     if shutil.which("squeue"):
-        script = PROJECT / "profiles/slurm/jobs.sh"
-        asked = subprocess.run([script], capture_output=True, text=True, check=False)
-        if jobs := " ".join(asked.stdout.split()):
+        if jobs := " ".join(runs.slurm_jobs(PROJECT / "profiles/slurm/jobs.sh")):
             raise WorkflowError(
                 f"Slurm jobs of another run are at work in this folder: {jobs}. "
                 "profiles/slurm/run.sh waits for them and goes on; "
@@ -180,23 +172,11 @@ def stay_alone():
             )
     said = ""
     # Else one of other settings might end last, and its file be taken for this run's.
-    while left := " ".join(map(str, jobs_of_killed_run())):
+    while left := " ".join(map(str, runs.jobs_of_killed_run())):
         if left != said:
             logger.warning(
                 f"Waiting for jobs of a killed run; to stop them: kill {left}"
             )
         said = left
         time.sleep(0.5)
-
-
-def jobs_of_killed_run():
-    """Process ids of jobs at work in this folder that this run has not started."""
-    here, own = os.getcwd(), {os.getpid(), *(p.pid for p in psutil.Process().parents())}
-    for process in psutil.process_iter():
-        try:
-            # What a run starts has its mark.
-            elsewhere = process.pid in own or process.cwd() != here
-            if not elsewhere and "ZBO_LOCKED" in process.environ():
-                yield process.pid
-        except psutil.Error:  # another person's, or ended
-            continue
+    os.environ[runs.MARK] = "1"

@@ -91,6 +91,7 @@ rule train_model:
         "benchmarks/{study}/train_model/{model}-{replicate}.tsv"
     resources:
         gpu=1,
+        gres="",
     params:
         settings=settings_of_model,
     shell:
@@ -98,7 +99,7 @@ rule train_model:
         python "$SCRIPTS/train_model.py" \
             --settings {params.settings:q} \
             --threads {threads} \
-            --gpus {resources.gpu} \
+            --gpus {resources.gpu},{resources.gres} \
             --images {input.images:q} \
             --model {wildcards.model} \
             --replicate {wildcards.replicate} \

@@ -56,15 +56,16 @@ rule train_trial:
     priority: 1
     resources:
         gpu=1,
+        gres="",
     params:
         settings=settings_of_training,
         index=index_of_trial,
     shell:
         """
-        python "$SCRIPTS/warm.py" "$SCRIPTS/train_trial.py" \
+        python "$SCRIPTS/train_trial.py" \
             --settings {params.settings:q} \
             --threads {threads} \
-            --gpus {resources.gpu} \
+            --gpus {resources.gpu},{resources.gres} \
             --images {input.images:q} \
             --candidates {input.candidates:q} \
             --index {params.index} \
@@ -101,7 +102,7 @@ checkpoint bo_iteration:
         # Its one line of progress goes to the terminal, the rest to the log. The budget comes as a
         # resource since a changed parameter would run every iteration again.
         """
-        python "$SCRIPTS/warm.py" "$SCRIPTS/bo_iteration.py" \
+        python "$SCRIPTS/bo_iteration.py" \
             --settings {params.settings:q} \
             --threads {threads} \
             --space {input.space:q} \

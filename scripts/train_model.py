@@ -28,7 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="which one, see compare.models")
     parser.add_argument("--replicate", required=True, type=int, help="which seed")
     parser.add_argument("--trajectory", nargs="?", help="file of its trajectory, if any")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 uses one if there")
+    parser.add_argument(
+        "--gpus", type=command.gpus, default=0, help="GPUs given; 0 uses one if there"
+    )
     parser.add_argument("--output", required=True, help="models/*.h5")
     args = parser.parse_args(argv)
     compared = named(args.model)

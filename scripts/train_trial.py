@@ -17,7 +17,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--candidates", required=True, help="file that holds the trajectory")
     parser.add_argument("--index", required=True, type=int, help="which of its trajectories")
     parser.add_argument("--trial", required=True, help="its name; seeds derive from it")
-    parser.add_argument("--gpus", type=int, default=0, help="GPUs given; 0 uses one if there")
+    parser.add_argument(
+        "--gpus", type=command.gpus, default=0, help="GPUs given; 0 uses one if there"
+    )
     parser.add_argument("--output", required=True, help="trials/*.h5")
     args = parser.parse_args(argv)
     command.use_threads(args.threads)

@@ -6,10 +6,6 @@
 set -euo pipefail
 [ ! -d .venv/bin ] || export PATH="$PWD/.venv/bin:$PATH"
 
-exec 9>.zbo.lock # dies with the processes that hold it, so a killed run needs no unlocking
-flock --nonblock 9 || { echo "error: another run is at work in this folder" >&2; exit 75; }
-export ZBO_LOCKED=1
-
 said=""
 while left=$(profiles/slurm/jobs.sh | paste -sd' ') && [ -n "$left" ]; do
     [ "$left" = "$said" ] || echo "Waiting for Slurm jobs that an earlier run left: $left"

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # One GPU: run the workflow inside a single allocation, where no training waits in a queue.
-#   sbatch --partition=gpu --account=me --time=1-0 --mem=16G profiles/slurm/search.sh [OPTIONS]
-# OPTIONS are Snakemake's. With --gpus=4, four trainings run side by side. Before its time is over it
+#   sbatch --gpus=1 --partition=gpu --account=me --time=1-0 --mem=16G profiles/slurm/search.sh [OPTIONS]
+# Some clusters want --gres=gpu:1 for --gpus=1. OPTIONS are Snakemake's. With --gpus=4, four trainings run side by side. Before its time is over it
 # stops, puts itself back into the queue and goes on from there; preempted, likewise.
 #SBATCH --job-name=zbo
-#SBATCH --gpus=1
 #SBATCH --cpus-per-task=4
 #SBATCH --signal=B:USR1@120
 #SBATCH --requeue
@@ -13,15 +12,11 @@
 set -uo pipefail
 [ ! -d .venv/bin ] || export PATH="$PWD/.venv/bin:$PATH"
 
-exec 9>.zbo.lock
-flock --wait 60 9 || { echo "error: another run is at work in this folder" >&2; exit 75; }
-export ZBO_LOCKED=1
-
-gpus=${SLURM_GPUS:-1}
-gpus=${gpus##*:} # "a100:2" is two
+gpus=${SLURM_GPUS_ON_NODE:-0}
+[ "$gpus" -gt 0 ] || { echo "error: ask for a GPU, by --gpus=1 or --gres=gpu:1" >&2; exit 2; }
 set -m # a process group of its own, which takes an interrupt
 snakemake --nolock --workflow-profile profiles/slurm --executor local \
-    --resources gpu="$gpus" --cores "${SLURM_CPUS_PER_TASK:-4}" "$@" &
+    --set-resources train_trial:gpu=1 train_model:gpu=1 --resources gpu="$gpus" --cores "${SLURM_CPUS_PER_TASK:-4}" "$@" &
 run=$!
 ending=""
 trap 'ending=yes; echo "Time is nearly over: stopping"; kill -INT -- -$run' USR1
@@ -35,7 +30,6 @@ if [ -n "$ending" ] && [ $code -ne 0 ]; then
     echo "Back into the queue as job $SLURM_JOB_ID"
     scontrol requeue "$SLURM_JOB_ID" ||
         { echo "error: this cluster forbids it; submit the same command again" >&2; exit 1; }
-    exec 9>&- # the next run takes the lock
-    sleep 60   # Slurm ends this one
+    sleep 60 # Slurm ends this one
 fi
 exit $code

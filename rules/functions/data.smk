@@ -2,11 +2,24 @@
 
 
 def image_files(wildcards):
-    """List the image and label files on this machine, so that replacing one is noticed."""
+    """Name the files that the study's images and labels come from, where they are not folders."""
     chosen = STUDIES[wildcards.study]["images"]
-    return sources.files(chosen["source"], chosen["path"], chosen["labels"])
+    given = filter(None, [chosen["path"], chosen["labels"]])
+    return [path for path in given if os.path.isfile(path)]
 
 
 def digest_of_images(wildcards):
-    """Digest them, since a file copied with its time may be older than what was made of the last."""
-    return sources.digest(image_files(wildcards))
+    """Digest the image and label files, so that replacing one is noticed.
+
+    A folder's may be thousands: as inputs Snakemake would look at each again and again. Of a single
+    file, too, time alone does not tell: a copy may be older than what was made of the last.
+    """
+    return digest_of_study(wildcards.study)
+
+
+@cache
+def digest_of_study(study):
+    chosen = STUDIES[study]["images"]
+    return sources.digest(
+        sources.files(chosen["source"], chosen["path"], chosen["labels"])
+    )

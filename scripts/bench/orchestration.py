@@ -1,7 +1,7 @@
 """Measure what orchestration costs: seconds an iteration beyond the training, and their growth.
 
-Part 1 runs the `test` study, its trainings cut to two cycles, in each layout: on this machine, also
-without warm starts, and both once more in the image if one is given; where there is a Slurm, inside
+Part 1 runs the `test` study, its trainings cut to two cycles, in each layout: on this machine,
+once more in the image if one is given, and where there is a Slurm, inside
 one allocation and with one job a training. Part 2 follows the search to many iterations under the
 project's own rules and Snakemake, while a copy of ready files stands in for every `python` command,
 so that nothing but orchestration is left; then it starts again.
@@ -58,9 +58,7 @@ class Folder:
             text = re.sub("(?m)^(software-deployment-method|apptainer-args).*\n", "", text)
         profile.write_text(text)
 
-    def search(
-        self, iterations: int, *command: str, stand_in: bool = False, warm: bool = True
-    ) -> tuple[float, float]:
+    def search(self, iterations: int, *command: str, stand_in: bool = False) -> tuple[float, float]:
         """Search up to an iteration; return the seconds it took, and those of CPU."""
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         if stand_in:
@@ -70,7 +68,7 @@ class Folder:
         done = subprocess.run(
             [*command, "search", "--config", "studies=test", f"set={SETTINGS.format(iterations)}"],
             cwd=self.path,
-            env=os.environ | {"PATH": path, "ZBO_DEVICE": "cpu", "ZBO_WARM": "" if warm else "off"},
+            env=os.environ | {"PATH": path, "ZBO_DEVICE": "cpu"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -120,14 +118,13 @@ def _seconds(benchmark: Path) -> float:
 def layouts(work: Path, iterations: int, image: Path | None, partition: str) -> list[tuple]:
     """Measure an iteration in each layout that this machine has."""
     rows = []
-    commands: dict[str, tuple[str, ...]] = {"local": (), "local, cold": ()}
+    commands: dict[str, tuple[str, ...]] = {"local": ()}
     if image:
-        inside = (*LOCAL, "--sdm", "apptainer", "--apptainer-args=--nv")
-        commands |= {"local, in the image": inside, "local, in the image, cold": inside}
+        commands["local, in the image"] = (*LOCAL, "--sdm", "apptainer", "--apptainer-args=--nv")
     # Its commands may be installed where no scheduler runs.
     if shutil.which("sinfo") and not subprocess.run(["sinfo"], capture_output=True).returncode:
         commands["in an allocation"] = (
-            *("sbatch", "--wait", f"--partition={partition}", "--mem=1000", "--cpus-per-task=1"),
+            *("sbatch", "--wait", f"--partition={partition}", "--mem=1000", "--gpus=1"),
             "profiles/slurm/search.sh",
         )
         commands["a job a training"] = ("profiles/slurm/run.sh",)
@@ -135,7 +132,7 @@ def layouts(work: Path, iterations: int, image: Path | None, partition: str) -> 
         print("no Slurm here: measures the local layout alone", file=sys.stderr)
     for layout, command in commands.items():
         folder = Folder(work / re.sub("[, ]+", "-", layout), image, partition)
-        folder.search(iterations, *command, warm="cold" not in layout)
+        folder.search(iterations, *command)
         whole, training, jobs = folder.parts()
         rows += [
             (
@@ -143,7 +140,7 @@ def layouts(work: Path, iterations: int, image: Path | None, partition: str) -> 
                 iterations,
                 whole - training,
                 "",
-                "" if "cold" in layout or "job" in layout else "at most 2",
+                "" if "job" in layout else "at most 5",
             ),
             (f"{layout}: of it, Python's start and the fit", iterations, jobs - training, "", ""),
             (

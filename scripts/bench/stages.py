@@ -8,7 +8,6 @@ cycles: doubling one should double the time, so the exponent of a power law shou
 import argparse
 import csv
 import math
-import os
 import subprocess
 import sys
 import time
@@ -88,24 +87,10 @@ def proposing() -> float:
     return best(lambda: surrogate.propose(space, space[index], values, None, settings, is_open), 5)
 
 
-def start_up(script: str) -> dict[str, float]:
-    """Return the seconds from a command's call to its end when asked for help, by kind of start."""
-    seconds = {}
-    with subprocess.Popen(["sleep", "3600"]) as run:  # stands for the Snakemake that runs the jobs
-        for kind, name in (("cold", "off"), ("warm", f"{run.pid}-{script}")):
-
-            def call(name: str = name) -> None:
-                subprocess.run(
-                    [sys.executable, SCRIPTS / "warm.py", f"scripts/{script}.py", "--help"],
-                    env=os.environ | {"ZBO_WARM": name},
-                    stdout=subprocess.DEVNULL,
-                    check=True,
-                )
-
-            call()  # the first warm one is cold
-            seconds[kind] = best(call)
-        run.kill()
-    return seconds
+def start_up(script: str) -> float:
+    """Return the seconds from a command's call to its end when asked for help."""
+    command = [sys.executable, SCRIPTS / f"{script}.py", "--help"]
+    return best(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True))
 
 
 def growth() -> dict[str, float]:
@@ -146,10 +131,8 @@ def main(argv: list[str] | None = None) -> None:
     ]
     if torch.cuda.is_available():
         rows.append(("the same on the GPU", scoring("cuda"), "s", "at most 0.02", ""))
-    limits = {"cold": "at most 3", "warm": "at most 0.3"}
     for script in ("train_trial", "bo_iteration"):
-        for kind, seconds in start_up(script).items():
-            rows.append((f"start-up, {script}, {kind}", seconds, "s", limits[kind], ""))
+        rows.append((f"start-up, {script}", start_up(script), "s", "at most 3", ""))
     for name, exponent in growth().items():
         rows.append((f"growth with {name}", exponent, "exponent", "about 1", "linear"))
     output = Path(args.output)

@@ -309,10 +309,31 @@ def load_elsewhere(**environment):
 def test_without_compiler_or_turned_off_torch_is_used(tmp_path):
     quiet = load_elsewhere(ZBO_KERNEL="off").communicate()
     assert quiet[0].strip() == "False" and "turned off" in quiet[1]
-    bare = load_elsewhere(PATH=str(tmp_path), ZBO_KERNEL_CACHE=str(tmp_path), HOME=str(tmp_path))
-    out, log = bare.communicate()
-    assert out.strip() == "False"
-    assert log.count("no compiled decoder") == 1 and "no C compiler" in log
+    nowhere = {"PATH": str(tmp_path), "ZBO_KERNEL_CACHE": str(tmp_path), "HOME": str(tmp_path)}
+    out, log = load_elsewhere(**nowhere).communicate()
+    if importlib.util.find_spec("ziglang"):
+        assert out.strip() == "True"
+    else:
+        assert out.strip() == "False"
+        assert log.count("no compiled decoder") == 1 and "no C compiler: install gcc" in log
+
+
+@compiled
+def test_a_compiler_from_a_wheel_stands_in(tmp_path):
+    """Here a package of its name that calls this machine's."""
+    package = tmp_path / "ziglang"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    found = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))))
+    (package / "__main__.py").write_text(
+        f"import os, sys\nos.environ['PATH'] = {os.environ['PATH']!r}\n"
+        f"assert sys.argv.pop(1) == 'cc'\nos.execv({found!r}, [{found!r}, *sys.argv[1:]])\n"
+    )
+    path = f"{SCRIPTS}{os.pathsep}{tmp_path}"
+    out, log = load_elsewhere(
+        PATH="", PYTHONPATH=path, ZBO_KERNEL_CACHE=str(tmp_path / "cache"), HOME=str(tmp_path)
+    ).communicate()
+    assert out.strip() == "True", log
 
 
 @compiled
@@ -349,6 +370,9 @@ def test_pyroved_needs_no_torchvision_and_leaves_no_stand_in():
     assert pyroved.__version__
     if importlib.util.find_spec("torchvision") is None:
         assert "torchvision" not in sys.modules
+    from matplotlib import pyplot
+
+    assert pyroved.utils.viz.plt.figure is pyplot.figure  # the stand-in gives what it stands for
 
 
 @compiled

@@ -7,7 +7,6 @@ ZBO_IMAGE names an image built already.
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -16,9 +15,11 @@ import tempfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cluster.testbed import HERE, Folder, fields, slurm, until
 from conftest import ROOT, environment
+from PIL import Image
 from test_workflow import search_results, written
 
 from zbo.base import storage
@@ -150,18 +151,10 @@ def test_the_image_is_closed_read_only_and_anyones(image, place):
 # The workflow
 
 
-def test_in_the_image_as_without_and_warm(place, local, image):
+def test_in_the_image_as_without(place, local, image):
     folder = Folder(place / "image", image)
     command = f"env ZBO_COMMIT=abc {sys.executable} -m snakemake --cores 2 {IN_IMAGE}"
-    running = folder.start("search", command=command)
-
-    def sockets():
-        return set(re.findall(rf"@zbo-{running.pid}-\S+", Path("/proc/net/unix").read_text()))
-
-    until(lambda: len(sockets()) == 3 or running.poll() is not None)  # the keeper's, two commands'
-    assert any(name.endswith("-keep") for name in sockets())
-    folder.finish(running)
-    until(lambda: not sockets(), 20)
+    folder.run("search", command=command)
     facts = storage.facts(folder.path / "results/test/trials/design-0.h5", kind="trial")
     assert facts["commit"] == "abc"  # of the code that ran, not the image's
     assert search_results(folder.path) == search_results(local)
@@ -186,6 +179,36 @@ def test_on_slurm_in_the_image_as_on_this_machine(place, local, image, record):
         label = storage.facts(local / "results/test/trials" / trial.name, kind="trial")
         assert facts["commit"] != label["commit"]  # no repository here: the image's label
         assert facts["device"] == "cpu"
+
+
+def test_the_image_sees_pictures_elsewhere_and_links_to_other_disks(place, image):
+    """Pictures and labels outside the project, reached by a link; results on another disk."""
+    folder = Folder(place / "elsewhere", image)
+    disk = place / "disk"
+    (disk / "pictures").mkdir(parents=True)
+    (disk / "results").mkdir()
+    (folder.path / "results").symlink_to(disk / "results")
+    (place / "link").symlink_to(disk)
+    for i in range(6):
+        picture = np.random.default_rng(i).integers(0, 256, (8, 8), dtype=np.uint8)
+        Image.fromarray(picture).save(disk / f"pictures/{i}.png")
+    change = f"images.source=files images.path={place}/link/pictures images.subset=4 "
+    command = f"{sys.executable} -m snakemake --cores 2 {IN_IMAGE}"
+    target = "results/test/images.h5"
+    folder.run(target, command=command, change=f"{change} images.count=null")
+    assert len(storage.read(disk / "results/test/images.h5", kind="images")["images"]) == 6
+
+
+def test_a_cluster_that_wants_gres(folder):
+    """Its jobs are given a GPU, and one that torch does not find is missed all the same."""
+    folder.change("^    gpu: 1$", '    gpu: 0\n    gres: "gpu:1"')
+    trial = "results/test/trials/design-0.h5"
+    folder.change("^retries: .*$", "retries: 0")
+    running = folder.start(trial, command="env -u ZBO_DEVICE profiles/slurm/run.sh")
+    folder.finish(running, code=1)
+    assert "1 GPU asked for, but torch" in " ".join(folder.said.split())
+    folder.run(trial)
+    assert any("gres:gpu:1" in str(job) for job in folder.trials("COMPLETED"))
 
 
 def test_a_gpu_asked_for_and_missing_fails_in_its_own_words(folder):
@@ -311,7 +334,7 @@ def test_out_of_time_a_trial_gets_more_and_an_allocation_goes_on(folder, place, 
         change=slow,
     )
     # Asked for two minutes, told one minute before they end.
-    options = "--time=2 --signal=B:USR1@60 --cpus-per-task=2 --mem=1000"
+    options = "--gres=gpu:1 --time=2 --signal=B:USR1@60 --cpus-per-task=2 --mem=1000"
     whole.run(
         command=f"env ZBO_TEST_SLEEP=600 sbatch {options} profiles/slurm/search.sh", change=slow
     )

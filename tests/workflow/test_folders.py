@@ -11,7 +11,8 @@ from conftest import ROOT, environment
 from zbo.base import config, storage
 from zbo.base.errors import InputError
 
-STUDY = """description: Mine.
+STUDY = """\
+description: Mine.
 model: {classes: 3}
 trajectories: {bounds: [0.04, 2], beta_d: 0.2, cycles: 4}
 """

@@ -76,9 +76,26 @@ def test_the_claims_ask_for_the_papers_studies_at_one_scale(snakemake, scale):
 
 
 @pytest.mark.parametrize("profile", ["slurm", "dgx"])
-def test_a_dry_run_with_every_profile(snakemake, profile):
-    done = snakemake("-n", "--workflow-profile", f"profiles/{profile}")
+def test_a_dry_run_plans_anywhere_and_says_what_a_real_one_would_lack(
+    snakemake, monkeypatch, profile
+):
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    options = "--workflow-profile", f"profiles/{profile}"
+    done = snakemake("-n", *options)
     assert "train_trial" in done.stdout and "train_model" in done.stdout
+    here = any(map(shutil.which, ("apptainer", "singularity")))
+    lacking = "There is no image containers/zbo.sif" if here else "There is no Apptainer here"
+    assert lacking in " ".join(done.stdout.split())
+    failed = snakemake("results/test/images.h5", *options, "--executor", "local", check=False)
+    assert failed.returncode == 1 and "Traceback" not in failed.stdout
+    assert " ".join(failed.stdout.split()).count(lacking) == 2  # a warning, then the error
+
+
+def test_where_locks_do_not_work_a_run_goes_on(snakemake, checkout):
+    """As on a network's file system without flock: here the lock's place is taken by a folder."""
+    (checkout / ".zbo.lock").mkdir()
+    done = snakemake("results/test/images.h5")
+    assert "This file system cannot lock (Is a directory)" in " ".join(done.stdout.split())
 
 
 @pytest.fixture(scope="module")

@@ -88,6 +88,19 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def gpus(text: str) -> int:
+    """Count the GPUs that a job was given.
+
+    Args:
+        text: A number; behind a comma may stand what was asked for as Slurm's --gres ("0,gpu:1").
+
+    Returns:
+        The number; where it is 0 and --gres asks for a GPU, 1.
+    """
+    number, _, gres = text.partition(",")
+    return int(number) or int("gpu" in gres)
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a script's main; what a person or a machine did wrong ends it with one line.
 

@@ -1,5 +1,6 @@
 """One study's settings: its file, changes from the command line, defaults and checks."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -142,7 +143,12 @@ def check(settings: dict[str, Any], source: str) -> dict[str, Any]:
         study = Study(**_whole(settings))
     except InputError as error:
         raise InputError(f"{source}: {error}") from None
-    return _whole(study.model_dump(mode="json"))
+    complete = _whole(study.model_dump(mode="json"))
+    images = complete["images"]
+    for key in ("path", "labels"):  # here alone: a job's home, as in the image, may be another
+        if images[key]:
+            images[key] = os.path.expanduser(images[key])
+    return complete
 
 
 def pick(settings: dict[str, Any], keys: Sequence[str]) -> dict[str, Any]:

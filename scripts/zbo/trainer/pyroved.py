@@ -1,9 +1,10 @@
-"""pyroVED without torchvision: the one place that imports it.
+"""pyroVED without what its plots alone need: the one place that imports it.
 
-pyroVED 0.3.0 imports `torchvision.utils.make_grid` for a plotting helper this project never calls,
-and where only a CPU build of torch is installed the torchvision wheel does not import at all. So
-while pyroVED is imported, and only then, two stand-in modules answer for torchvision. They are
-taken away afterwards: other packages probe for torchvision and must find the truth.
+For plotting helpers that this project never calls, pyroVED 0.3.0 imports torchvision, which does
+not import at all where only a CPU build of torch is installed, and matplotlib.pyplot, a quarter of
+a training's start-up. So while pyroVED is imported, and only then, stand-in modules answer for
+those not imported already. They are taken away afterwards: other packages probe for them and must
+find the truth.
 
 Use `from zbo.trainer.pyroved import pyroved`.
 """
@@ -13,21 +14,35 @@ import sys
 from types import ModuleType
 
 
+class _Later(ModuleType):
+    """Stands in for a package, and imports it when something of it is used."""
+
+    def __getattr__(self, name: str):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(importlib.import_module(self.__name__), name)
+
+
 def _make_grid(*_args, **_kwargs):
     raise NotImplementedError("pyroVED's plots need torchvision; use zbo.drawing.plots instead")
 
 
 def _import_pyroved() -> ModuleType:
-    if "torchvision" in sys.modules or "pyroved" in sys.modules:
-        return importlib.import_module("pyroved")
-    package, utils = ModuleType("torchvision"), ModuleType("torchvision.utils")
-    package.utils, utils.make_grid = utils, _make_grid
-    sys.modules |= {"torchvision": package, "torchvision.utils": utils}
+    vision, utils = ModuleType("torchvision"), ModuleType("torchvision.utils")
+    vision.utils, utils.make_grid = utils, _make_grid
+    plotting, pyplot = ModuleType("matplotlib"), _Later("matplotlib.pyplot")
+    plotting.pyplot = pyplot
+    absent: list[ModuleType] = []
+    if not {"pyroved", "torchvision"} & sys.modules.keys():
+        absent += [vision, utils]
+    if not {"pyroved", "matplotlib"} & sys.modules.keys():
+        absent += [plotting, pyplot]
+    sys.modules |= {module.__name__: module for module in absent}
     try:
         return importlib.import_module("pyroved")
     finally:
-        for name in ("torchvision", "torchvision.utils"):
-            sys.modules.pop(name, None)
+        for module in absent:
+            sys.modules.pop(module.__name__, None)
 
 
 pyroved = _import_pyroved()

@@ -6,17 +6,19 @@ Environment:
     ZBO_KERNEL: "off" leaves everything to torch.
     ZBO_KERNEL_CACHE: Folder to keep what is built in, instead of $XDG_CACHE_HOME/zbo or
         ~/.cache/zbo; point it into a container image to ship a library built for its processor.
-    CC: Compiler, before cc, gcc and clang.
+    CC: Compiler, before cc, gcc, clang and the one in the package ziglang.
 """
 
 import ctypes
 import functools
 import hashlib
+import importlib.util
 import logging
 import os
 import platform
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -95,25 +97,34 @@ def _find_or_build() -> ctypes.CDLL:
             return ctypes.CDLL(str(kept))
         except OSError as error:  # damaged, or of another C library: build it again
             logger.info("%s does not load: %s", kept, error)
-    compiler = next(
-        filter(None, map(shutil.which, (os.environ.get("CC") or "cc", "gcc", "clang"))), None
-    )
-    if compiler is None:
-        raise FileNotFoundError("no C compiler (cc, gcc, clang) on PATH")
     with tempfile.TemporaryDirectory(prefix="zbo-") as scratch:  # a loaded file may be removed
-        built = _build(compiler, Path(scratch) / name)
+        built = _build(_compiler(), Path(scratch) / name)
         library = ctypes.CDLL(str(built))
         _keep(built, kept)
     return library
 
 
-def _build(compiler: str, target: Path) -> Path:
+def _compiler() -> list[str]:
+    """Find a C compiler: the machine's, else the one that `make install` then brings along."""
+    for name in (os.environ.get("CC") or "cc", "gcc", "clang"):
+        if found := shutil.which(name):
+            return [found]
+    if importlib.util.find_spec("ziglang"):
+        return [sys.executable, "-m", "ziglang", "cc"]
+    raise FileNotFoundError("no C compiler: install gcc, or `pip install ziglang`")
+
+
+def _build(compiler: list[str], target: Path) -> Path:
+    # Zig has caches of its own, by default in a home that need not be writable.
+    zig = {f"ZIG_{which}_CACHE_DIR": str(target.parent) for which in ("LOCAL", "GLOBAL")}
     for native in (["-march=native"], ["-mcpu=native"], []):
-        command = [compiler, *_FLAGS, *native, "-o", str(target), str(_SOURCE), "-lm"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        command = [*compiler, *_FLAGS, *native, "-o", str(target), str(_SOURCE), "-lm"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=300, env=zig | os.environ
+        )
         if done.returncode == 0:
             return target
-    raise OSError(f"{compiler} failed: {done.stderr.strip()[-300:]}")
+    raise OSError(f"{' '.join(compiler)} failed: {done.stderr.strip()[-300:]}")
 
 
 def _keep(built: Path, target: Path) -> None:
