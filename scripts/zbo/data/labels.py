@@ -152,11 +152,11 @@ def columns_of(path: Path) -> dict[str, list[str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: cannot be read ({error}); give one label a line") from error
     if not rows:
-        raise InputError(f"{path}: is empty; give one label a line")
+        return {"label": []}
     first = [cell.strip().lower() for cell in rows[0]]
     headed = len(first) > 1 or first[0] in LABEL
     for i, row in enumerate(rows, start=1):
-        if len(row) != len(first):
+        if len(row) != len(first) and (len(first) > 1 or any(map(str.strip, row[1:]))):
             raise InputError(
                 f"{path}: row {i} has {len(row)} columns, the first {len(first)}; give all of them"
             )
@@ -206,7 +206,9 @@ def encode(values: Sequence[Any], where: str) -> tuple[np.ndarray, tuple[str, ..
     """
     array = np.asarray(values)
     given = array[np.isfinite(array)] if array.dtype.kind == "f" else array
-    whole = array.dtype.kind != "f" or (given == np.round(given)).all() and not np.isinf(array).any()
+    whole = array.dtype.kind != "f" or (
+        (given == np.round(given)).all() and not np.isinf(array).any()
+    )
     if array.ndim != 1 or array.dtype.kind not in "biufSUO" or not whole:
         raise InputError(
             f"{where}: labels of shape {array.shape} and type {array.dtype} that are not one whole "
@@ -220,7 +222,9 @@ def encode(values: Sequence[Any], where: str) -> tuple[np.ndarray, tuple[str, ..
     if not kept:
         raise InputError(f"{where}: every label is blank, NaN or -1; give some, or no labels")
     if numeric := all(number.is_integer() for number in kept):
-        texts = [t if gone else str(int(n)) for t, n, gone in zip(texts, read, missing, strict=True)]
+        texts = [
+            t if gone else str(int(n)) for t, n, gone in zip(texts, read, missing, strict=True)
+        ]
     found = {text for text, gone in zip(texts, missing, strict=True) if not gone}
     names = sorted(found, key=int if numeric else str)
     index = {name: k for k, name in enumerate(names)}

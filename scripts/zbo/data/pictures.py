@@ -26,8 +26,11 @@ ARRAYS = (*NUMPY, *HDF5)
 TIFF, PICTURES = (".tif", ".tiff"), (".png", ".jpg", ".jpeg", ".bmp")
 MRC = (".mrc", ".mrcs", ".map", ".rec", ".st", ".ali")
 ROSETTA = tuple(
-    ".dm3 .dm4 .emd .emi .ser .hspy .zspy .nxs .blo .mrcz .prz .rpl .sur .pro .bcf .tvips .unf "
-    ".dens .de5 .elid".split()
+    f".{ending}"
+    for ending in (
+        *("dm3", "dm4", "emd", "emi", "ser", "hspy", "zspy", "nxs", "blo", "mrcz", "prz", "rpl"),
+        *("sur", "pro", "bcf", "tvips", "unf", "dens", "de5", "elid"),
+    )
 )
 INSTRUMENTS = {  # ending to the package that reads it
     **dict.fromkeys(ROSETTA, "rosettasciio"),

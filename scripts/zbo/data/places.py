@@ -25,7 +25,7 @@ class Places:
         x: Column likewise.
         window: Rows of the window, pixels of the page, shape (n,). It is as wide as high times the
             image's columns per row, since the aspect is kept.
-        source: Index of the image in the source, before any were drawn or copied, shape (n,), int64.
+        source: Index in the source, before any were drawn or copied, shape (n,), int64.
         pixel_size: Side of a pixel of the page, nm; NaN where not known, shape (n,).
     """
 

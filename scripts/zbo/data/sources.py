@@ -51,13 +51,16 @@ def of_array(images: np.ndarray, labels: Sequence[Any] | None, origin: str) -> R
     )
 
 
-def files(source: str, path: str | None, labels: str | None) -> list[str]:
+def files(
+    source: str, path: str | None, labels: str | None, coordinates: str | None = None
+) -> list[str]:
     """List the files of this machine that a source reads, those that are there.
 
     Args:
         source: "digits", "mnist", "nanoparticles" or "files".
         path: Section `images`'s path.
         labels: Its labels.
+        coordinates: Where patches are cut out.
 
     Returns:
         Paths; a folder stands for every picture or IDX file in it.
@@ -65,7 +68,7 @@ def files(source: str, path: str | None, labels: str | None) -> list[str]:
     if source == "mnist":
         path = path or os.environ.get("ZBO_MNIST")
     found = []
-    for given in filter(None, (path, labels)):
+    for given in filter(None, (path, labels, coordinates)):
         place = Path(os.path.expandvars(given)).expanduser()
         if place.is_file():
             found.append(str(place))
@@ -222,7 +225,9 @@ def _of_folder(folder: Path) -> Iterator[tuple[Path, str | None]]:
     inside = sorted((e for e in folder.iterdir() if e.name[0] not in "._"), key=naturally)
     parts = [e for e in inside if e.is_dir() and any(map(_readable, e.iterdir()))]
     by_class = bool(parts) and not any(map(_readable, inside))
-    over, found = [e for e in inside if e not in parts and not _readable(e)], []
+    over, found = [e for e in inside if not (e.is_dir() or _readable(e))], []
+    if by_class:
+        parts = [e for e in inside if e.is_dir()]
     over += [] if by_class else parts
     for part in parts if by_class else [folder]:
         own = sorted((f for f in part.iterdir() if f.name[0] not in "._"), key=naturally)
@@ -233,6 +238,10 @@ def _of_folder(folder: Path) -> Iterator[tuple[Path, str | None]]:
                 first, second = sorted((other, file), key=_preference)
                 chosen[file.stem] = first
                 over.append(second)
+        if not chosen:
+            raise InputError(
+                f"{part}: holds no picture ({', '.join(pictures.READABLE)}); add some, or move it"
+            )
         series = [n for n, f in chosen.items() if f.suffix.lower() == ".ser"]
         for name in series:  # of a pair NAME.emi, NAME_1.ser the first names the second
             emi = chosen.get(name.rpartition("_")[0])
@@ -257,9 +266,7 @@ def _preference(file: Path) -> int:
     return pictures.READABLE.index(file.suffix.lower())
 
 
-def _each(
-    found: Sequence[tuple[Path, str | None]], channel: str | int | None
-) -> Iterator[Picture]:
+def _each(found: Sequence[tuple[Path, str | None]], channel: str | int | None) -> Iterator[Picture]:
     """Read file by file; all that cannot be read are named together, at the end."""
     failed = []
     for file, label in tqdm(found, "reading", unit="file", mininterval=2, disable=len(found) < 50):
