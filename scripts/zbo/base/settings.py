@@ -91,8 +91,8 @@ class ParticleSettings(Section):
     section: ClassVar = "images.patches.particles"
     diameter: Range | None = None
     """Smallest and largest, in `unit`. null takes what each picture's own sizes suggest."""
-    contrast: Literal["auto", "dark", "bright"] = "auto"
-    """Whether particles are darker or brighter than their ground. auto looks at the picture."""
+    contrast: Literal["dark", "bright"] = "dark"
+    """Whether particles are darker or brighter than their ground."""
 
 
 class PatchSettings(Section):
