@@ -13,8 +13,7 @@ import numpy as np
 
 from zbo.base.errors import InputError
 from zbo.base.settings import ImageSettings
-from zbo.data import labels as labelling
-from zbo.data import nanoparticles, sources
+from zbo.data import labels as labelling, nanoparticles, sources
 from zbo.data.patches import Cutter
 from zbo.data.pictures import FULL_SCALE, Picture, unit_range
 from zbo.data.places import Places

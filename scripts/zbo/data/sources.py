@@ -13,8 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from zbo.base.errors import InputError
-from zbo.data import labels as labelling
-from zbo.data import pictures
+from zbo.data import labels as labelling, pictures
 from zbo.data.downloads import cache, fetch_array, fetch_mnist, read_idx
 from zbo.data.pictures import Picture
 
