@@ -121,6 +121,7 @@ def digests_of_own_functions(chosen):
     named = [
         *chosen.get("trajectories", {}).get("families", []),
         chosen.get("space", {}).get("constraint", ""),
+        (chosen.get("images", {}).get("patches") or {}).get("function") or "",
         chosen.get("objective", {}).get("name", ""),
     ]
     return {name: own.source_digest(name) for name in named if ":" in name}

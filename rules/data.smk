@@ -1,4 +1,5 @@
-# Images. Needs the study's image source; makes results/{study}/images.h5.
+# Images. Needs the study's image source; makes
+# results/{study}/images.h5 and images.csv.
 # A stage that trainings depend on does not list its script as an input: a comment changed there
 # would train everything again. Scores and figures do.
 
@@ -11,7 +12,8 @@ rule prepare_images:
     input:
         image_files,
     output:
-        "results/{study}/images.h5",
+        images="results/{study}/images.h5",
+        table="results/{study}/images.csv",
     log:
         "logs/{study}/prepare_images.log",
     benchmark:
@@ -23,5 +25,6 @@ rule prepare_images:
         """
         python "$SCRIPTS/prepare_images.py" \
             --settings {params.settings:q} \
-            --output {output:q} >{log:q} 2>&1
+            --output {output.images:q} \
+            --table {output.table:q} >{log:q} 2>&1
         """

@@ -9,6 +9,7 @@ from zbo.data import images
 def main(argv: list[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--output", required=True, help="images.h5")
+    parser.add_argument("--table", help="where each image comes from, .csv")
     args = parser.parse_args(argv)
     chosen = images.ImageSettings(**args.settings["images"])
     prepared = images.load(chosen, seed=args.settings["seed"])
@@ -20,10 +21,14 @@ def main(argv: list[str] | None = None) -> None:
             "subset": prepared.subset,
             "simulated": prepared.simulated,
             "names": np.array(prepared.names, dtype=str) if prepared.names else None,
+            **prepared.places.datasets(),
         },
         kind="images",
         settings=args.settings,
     )
+    if args.table:
+        rows = prepared.places.table(prepared.labels, prepared.names, prepared.subset)
+        storage.write_table(args.table, rows)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,9 @@
 def image_files(wildcards):
     """Name the files that the study's images and labels come from, where they are not folders."""
     chosen = STUDIES[wildcards.study]["images"]
-    given = filter(None, [chosen["path"], chosen["labels"]])
-    return [path for path in given if os.path.isfile(path)]
+    coordinates = (chosen["patches"] or {}).get("coordinates")
+    given = filter(None, [chosen["path"], chosen["labels"], coordinates])
+    return [path for path in map(os.path.expandvars, given) if os.path.isfile(path)]
 
 
 def digest_of_images(wildcards):
@@ -20,6 +21,7 @@ def digest_of_images(wildcards):
 @cache
 def digest_of_study(study):
     chosen = STUDIES[study]["images"]
+    coordinates = (chosen["patches"] or {}).get("coordinates")
     return sources.digest(
-        sources.files(chosen["source"], chosen["path"], chosen["labels"])
+        sources.files(chosen["source"], chosen["path"], chosen["labels"], coordinates)
     )

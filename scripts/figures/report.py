@@ -171,7 +171,9 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     made = [storage.facts(path, kind="trial") for path in trials]
     made += [storage.facts(path, kind="model") for path in models]
     failed = [f"{row['model']}-{row['replicate']}" for row in rows if row["status"] != DONE]
-    labelled = f", {len(np.unique(labels))} labels" if labels is not None else ", no labels"
+    labelled = (
+        f", {len(np.unique(labels[labels >= 0]))} labels" if labels is not None else ", no labels"
+    )
     searched = len(images["subset"])
     return {
         "images": f"{count:,} {whose} of {h} × {w}{labelled}; the search sees {searched:,}",

@@ -12,7 +12,13 @@ base           errors     what a person's mistake is called
                config     one study's settings, checked against config/schema.yaml
                command    what every script does the same way
                own        a person's own functions, by import path
-data           sources        where images come from
+data           pictures       one file of a microscope as grey pages with their pixel size
+               downloads      published data sets, fetched once
+               places         where each image comes from
+               labels         labels read, matched to images, numbered
+               sources        where pictures come from
+               particles      particles found in a picture
+               patches        windows cut out of pictures
                nanoparticles  simulated micrographs of clusters of gold spheres
                images         image sets in [0, 1], with labels where there are any
 trainer        pyroved      pyroVED, imported in one place

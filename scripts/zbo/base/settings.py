@@ -21,7 +21,9 @@ Integer = Annotated[int, Strict()]
 Number = Annotated[float, Strict()]
 Flag = Annotated[bool, Strict()]
 Count = Annotated[Integer, Ge(1)]
+Whole = Annotated[Integer, Ge(0)]
 Positive = Annotated[Number, Gt(0)]
+Percent = Annotated[Number, Ge(0), Le(100)]
 Share = Annotated[Number, Ge(0)]
 Side = Annotated[Integer, Ge(5)]  # pixels
 Widths = Annotated[tuple[Count, ...], Len(1)]
@@ -83,6 +85,52 @@ def _whole_section() -> Any:
     return Field(default_factory=dict)
 
 
+class ParticleSettings(Section):
+    """Particles found in pictures by scikit-image: threshold, and a watershed where they touch."""
+
+    section: ClassVar = "images.patches.particles"
+    diameter: Range | None = None
+    """Smallest and largest, in `unit`. null takes what each picture's own sizes suggest."""
+    contrast: Literal["dark", "bright"] = "dark"
+    """Whether particles are darker or brighter than their ground."""
+
+
+class PatchSettings(Section):
+    """Windows cut out of pictures, square; those that do not lie whole within one are left out."""
+
+    section: ClassVar = "images.patches"
+    size: Positive | None = None
+    """Side of the window, in `unit`. One of this and `relative`."""
+    relative: Positive | None = None
+    """Side of the window in units of each particle's own diameter, so that size does not tell."""
+    unit: Literal["pixels", "nm"] = "pixels"
+    """Of `size`, `grid` and diameters; nm where the pictures know their pixel size."""
+    coordinates: str | None = None
+    """Where: a table (.csv, .txt, .tsv) with columns y and x, and file, page, diameter where it has
+    them; COCO outlines (.json); or a folder of masks or label images named as the pictures."""
+    particles: ParticleSettings | None = None
+    """Where: at the particles found."""
+    grid: Positive | None = None
+    """Where: side by side, so far apart, in `unit`."""
+    function: str | None = None
+    """Where: your own as module:function, of a picture (h, w), giving (n, 2) of y and x, (n, 3)
+    with diameters, or a label image."""
+    neighbours: Literal["keep", "paint"] = "keep"
+    """Whether neighbours in a window are painted over with the ground around, where outlines are
+    known."""
+
+    @model_validator(mode="after")
+    def _one_of_each(self) -> Self:
+        where = ("coordinates", "particles", "grid", "function")
+        if sum(getattr(self, key) is not None for key in where) != 1:
+            raise InputError(f"images.patches: give exactly one of {', '.join(where)}")
+        if (self.size is None) == (self.relative is None):
+            raise InputError("images.patches: give either size or relative")
+        if self.grid is not None and self.size is None:
+            raise InputError("images.patches.size: a grid needs it; give the side of its windows")
+        return self
+
+
 class ImageSettings(Section):
     """The image set, scaled to [0, 1]."""
 
@@ -93,21 +141,38 @@ class ImageSettings(Section):
     of gold spheres, labelled by their count: measured, the authors' from `path`, or simulated.
     files - your own, from `path`."""
     path: str | None = None
-    """Folder of IDX files (mnist); .npy, .npz or HDF5 file, or folder of PNG or TIFF (files);
-    folder or address that holds train_plas.npy and plasmonic_labels.npy, or the first of them
-    (nanoparticles; null simulates)."""
+    """Folder of IDX files (mnist); file or folder of pictures (TIFF, PNG, JPEG, MRC, dm4, ...), or
+    array file (.npy, .npz, HDF5), environment variables filled in (files); folder or address that
+    holds train_plas.npy and plasmonic_labels.npy, or the first of them (nanoparticles; null
+    simulates)."""
     labels: str | None = None
-    """File of labels (.npy, .npz, HDF5, .csv, .txt; of nanoparticles .npy or its address). They
-    judge the models; they never guide the search."""
+    """File of labels (.npy, .npz, HDF5, .csv, .txt; of nanoparticles .npy or its address), in the
+    images' order, or a table with columns label and file, and y and x of patches. Blank, NaN or -1
+    is unlabelled. They judge the models; they never guide the search."""
+    channel: Annotated[str, Strict()] | Whole | None = None
+    """Which of several channels, detectors or unlike pages of a file, by name or number from 0."""
+    pixel_size: Positive | None = None
+    """Side of a pixel of the pictures, nm, where the files do not know it."""
+    crop: Annotated[tuple[Whole, ...], Len(4, 4)] | None = None
+    """Pixels left out at the top, bottom, left and right of each picture, such as a data bar."""
+    patches: PatchSettings | None = None
+    """Windows cut out of the pictures (files). null takes each picture whole."""
     counts: Annotated[tuple[Count, ...], Len(1)] | None = None
     """Particles in an image (nanoparticles); others are left out or not simulated. null keeps all,
     1 to 7 if simulated."""
     size: Annotated[tuple[Side, ...], Len(2, 2)] | None = None
     """Height and width to resize to (or, simulated, to render), pixels. null keeps the size (96 x
     96 if simulated)."""
-    normalize: Literal["range", "set", "image"] = "range"
+    fit: Literal["crop", "pad"] = "crop"
+    """What becomes of a picture of another aspect than `size`, which is kept. crop - its middle.
+    pad - the whole of it, the rest filled with the median of its border."""
+    normalize: Literal["range", "set", "image", "picture"] = "range"
     """Scaling to [0, 1]. range - by the range of the data type (digits 16). set - minimum and
-    maximum of the whole set. image - of each image (the paper's nanoparticles)."""
+    maximum of the whole set. image - of each image (the paper's nanoparticles). picture - of the
+    picture a patch is cut from."""
+    percentiles: Annotated[tuple[Percent, ...], Len(2, 2)] = (0, 100)
+    """What counts as an image's minimum and maximum (all but range), in percent of its pixels; of a
+    set the least and the greatest of them. [0.1, 99.9] leaves hot pixels out."""
     count: Count | None = None
     """Keep so many images, drawn by seed. null keeps all. Of simulated ones, how many; null makes
     10,000."""

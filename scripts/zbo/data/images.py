@@ -13,12 +13,17 @@ import numpy as np
 
 from zbo.base.errors import InputError
 from zbo.base.settings import ImageSettings
-from zbo.data import nanoparticles
-from zbo.data.sources import FULL_SCALE, READERS, Raw, unit_range
+from zbo.data import labels as labelling, nanoparticles, sources
+from zbo.data.patches import Cutter
+from zbo.data.pictures import FULL_SCALE, Picture, unit_range
+from zbo.data.places import Places
+from zbo.data.sources import READERS, Raw
 
 logger = logging.getLogger(__name__)
 
 SIMULATED = 10_000  # nanoparticle images, unless told otherwise
+CONTRAST = 0.1  # of the range from black to white that half of the images have to use
+BANDED = 100  # pixels a side from which on data bars are looked for
 MIN_SIDE = 5  # pixels: the window of the structural similarity
 
 
@@ -27,14 +32,17 @@ class ImageSet:
     """Images ready for training."""
 
     images: np.ndarray  # (n, h, w) float32 in [0, 1]
-    labels: np.ndarray | None  # (n,) int64
+    labels: np.ndarray | None  # (n,) int64, -1 where an image has none
     subset: np.ndarray  # (m,) int64 indices of the images used during the search, ascending
     names: tuple[str, ...] = ()  # what each label is called in the source; index = label
     simulated: bool = False  # not measured: whatever shows them has to say so
+    places: Places | None = None  # where each comes from
 
 
 def load(settings: ImageSettings, seed: int) -> ImageSet:
-    """Read, scale and resize the images, balance the classes and draw the search's subset.
+    """Read, cut, scale and resize the images, balance the classes and draw the search's subset.
+
+    Pictures are read one at a time and once; what is kept is the set itself.
 
     Args:
         settings: Which images, and how they are prepared.
@@ -48,37 +56,36 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
         InputError: If a setting or a file is wrong; the message names it and says what to do.
     """
     _check(settings)
-    simulated = settings.source == "nanoparticles" and not settings.path
-    if simulated:
-        raw = _simulate(settings, seed)
-    else:
-        raw = READERS[settings.source](settings.path, settings.labels)
-    if settings.counts:
-        raw = _of_counts(raw, settings.counts)
-    n, labels, names = len(raw.pictures), None, ()
-    if raw.labels is not None:
-        labels, names = encode_labels(raw.labels, where := settings.labels or raw.origin)
-        if len(labels) != n:
-            raise InputError(f"{where}: {len(labels)} labels for {n} images; give one an image")
+    raw = _source(settings, seed)
+    kept = None  # which to keep, where it can be drawn before they are read
+    if settings.count is not None and raw.count is not None and settings.patches is None:
+        kept = _drawn(raw.count, settings.count, seed)
+    images, bounds, rows, own = _read(raw, settings, kept)
+    places = Places.of(rows)
+    if settings.count is not None and kept is None:
+        kept = _drawn(len(rows), settings.count, seed)
+        images = images[kept]
+
+    labels, names, given = None, (), any(label is not None for label in own)
+    if settings.labels and settings.source == "files":
+        table = labelling.read(sources.expanded(settings.labels, "images.labels"))
+        own, given = table.of(places), True
+    if given:
+        labels, names = labelling.encode(own, settings.labels or raw.origin)
     for key in ("balance", "balance_subset"):
         if getattr(settings, key) and labels is None:
             raise InputError(f"images.{key}: the images have no labels; give images.labels")
-    bounds = _bounds(raw, settings)
-
-    kept = np.arange(n)
-    if settings.count is not None:
-        if settings.count > n:
-            raise InputError(f"images.count: {settings.count} asked for, {n} there; ask for fewer")
-        kept = np.sort(_generator(seed, "count").choice(n, settings.count, replace=False))
-        labels = labels if labels is None else labels[kept]
-    images = _prepare(raw.pictures, kept, bounds, settings)
+    if kept is not None:
+        labels, places = labels if labels is None else labels[kept], places.take(kept)
+    _scale(images, bounds, bounds if kept is None else bounds[kept], raw, settings)
     if settings.balance is not None:
         order = balance(labels, names, settings.balance, _generator(seed, "balance"))
-        images, labels = images[order], labels[order]
+        images, labels, places = images[order], labels[order], places.take(order)
     classes = (labels, names) if settings.balance_subset else ()
     subset = draw_subset(len(images), settings.subset, _generator(seed, "subset"), *classes)
     logger.info("%s: %d images, %d for the search", raw.origin, len(images), len(subset))
-    return ImageSet(images, labels, subset, names, simulated)
+    simulated = settings.source == "nanoparticles" and not settings.path
+    return ImageSet(images, labels, subset, names, simulated, places)
 
 
 def balance(
@@ -143,46 +150,13 @@ def draw_subset(
             f"images.subset: {m} images cannot be shared equally by {len(names)} classes "
             f"(images.balance_subset); ask for {max(each, 1) * len(names)}"
         )
-    found = np.bincount(labels, minlength=len(names))
+    found = np.bincount(labels[labels >= 0], minlength=len(names))
     if found.min() < each:
         raise InputError(
             f"images.subset: {each} images of each class asked for, class "
             f"'{names[found.argmin()]}' has {found.min()}; ask for fewer or set images.balance"
         )
     return balance(labels, names, each, rng)
-
-
-def encode_labels(values: Sequence[Any], where: str) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Number the classes: whole numbers by value, other labels by alphabet.
-
-    Args:
-        values: Whole numbers or text, shape (n,).
-        where: What holds them, named in the message.
-
-    Returns:
-        Label of each value, shape (n,), int64, and the classes' names.
-
-    Raises:
-        InputError: If they are not one-dimensional, or one is missing or of another kind.
-    """
-    array = np.asarray(values)
-    whole = array.dtype.kind != "f" or (np.isfinite(array) & (array == np.round(array))).all()
-    if array.ndim != 1 or array.dtype.kind not in "biufSUO" or not whole:
-        raise InputError(
-            f"{where}: labels of shape {array.shape} and type {array.dtype} that are not one whole "
-            "number or text an image; give shape (n,) and no NaN"
-        )
-    texts = [v.decode(errors="replace") if isinstance(v, bytes) else str(v) for v in array.tolist()]
-    texts = [text.strip() for text in texts]
-    for i, text in enumerate(texts):
-        if text.lower() in ("", "nan"):
-            raise InputError(f"{where}: label {i} is missing; give every image one")
-    numbers = [_number(text) for text in texts]
-    if numeric := all(number.is_integer() for number in numbers):
-        texts = [str(int(number)) for number in numbers]
-    names = sorted(set(texts), key=int if numeric else str)
-    index = {name: k for k, name in enumerate(names)}
-    return np.array([index[text] for text in texts], dtype=np.int64), tuple(names)
 
 
 def _check(settings: ImageSettings) -> None:
@@ -197,6 +171,23 @@ def _check(settings: ImageSettings) -> None:
     for key in unused:
         if getattr(settings, key):
             raise InputError(f"images.{key}: source '{settings.source}' has none; leave it out")
+    for key in ("channel", "crop", "patches", "pixel_size"):
+        if not files and getattr(settings, key) is not None:
+            raise InputError(f"images.{key}: source '{settings.source}' has none; leave it out")
+    if settings.percentiles[0] >= settings.percentiles[1]:
+        raise InputError(f"images.percentiles: {list(settings.percentiles)}: give the lower first")
+    if settings.patches is not None and settings.size is not None and len(set(settings.size)) > 1:
+        raise InputError(f"images.size: patches are square; {list(settings.size)} is not")
+    if settings.patches is not None and settings.patches.relative and settings.size is None:
+        raise InputError("images.size: windows of any size have to be resized; give [32, 32] or so")
+
+
+def _source(settings: ImageSettings, seed: int) -> Raw:
+    if settings.source == "nanoparticles":
+        if not settings.path:
+            return _simulate(settings, seed)
+        return READERS["nanoparticles"](settings.path, settings.labels, settings.counts)
+    return READERS[settings.source](settings.path, settings.labels, settings.channel)
 
 
 def _simulate(settings: ImageSettings, seed: int) -> Raw:
@@ -207,28 +198,19 @@ def _simulate(settings: ImageSettings, seed: int) -> Raw:
         )
     n, size = settings.count or SIMULATED, settings.size or (96, 96)
     pictures, labels = nanoparticles.simulate(n, seed, counts, tuple(size))
-    return Raw(pictures, labels, "simulated nanoparticles")
-
-
-def _of_counts(raw: Raw, counts: Sequence[int]) -> Raw:
-    """Keep the nanoparticle images with these numbers of particles."""
     for count in counts:
-        if count not in raw.labels:
-            held = ", ".join(map(str, np.unique(raw.labels)))
+        if count not in labels:
             raise InputError(
-                f"images.counts: {raw.origin}: no image of {count} particles, only of {held}; "
-                "correct images.counts or raise images.count"
+                f"images.counts: {n} simulated images hold none of {count} particles; raise "
+                "images.count"
             )
-    kept = np.isin(raw.labels, counts)
-    return replace(raw, pictures=raw.pictures[kept], labels=raw.labels[kept])
+    return sources.of_array(pictures, labels, "simulated nanoparticles")
 
 
-def _number(text: str) -> float:
-    """Read a number, also as numpy.savetxt writes it ("1.0e+01"); NaN where it is none."""
-    try:
-        return float("nan" if "_" in text else text)  # Python would read 1_0 as 10
-    except ValueError:
-        return float("nan")
+def _drawn(n: int, count: int, seed: int) -> np.ndarray:
+    if count > n:
+        raise InputError(f"images.count: {count} asked for, {n} there; ask for fewer")
+    return np.sort(_generator(seed, "count").choice(n, count, replace=False))
 
 
 def _generator(seed: int, purpose: str) -> np.random.Generator:
@@ -236,66 +218,230 @@ def _generator(seed: int, purpose: str) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
 
 
-def _bounds(raw: Raw, settings: ImageSettings) -> np.ndarray:
-    """Check every picture and give its least and greatest value, shape (n, 2)."""
-    if not len(raw.pictures):
-        raise InputError(f"{raw.origin}: holds no images; add some")
-    first = np.shape(raw.pictures[0])
-    bounds = np.empty((len(raw.pictures), 2))
-    for i, picture in enumerate(raw.pictures):
-        shape, size = picture.shape, " x ".join(map(str, picture.shape))
-        if len(shape) != 2 or picture.dtype.kind not in "biuf":
-            raise InputError(
-                f"{raw.name(i)} is an array of shape {shape} and type {picture.dtype}; "
-                "give real grey values of shape (images, rows, columns)"
-            )
-        if min(shape) < MIN_SIDE:
-            raise InputError(
-                f"{raw.name(i)} has {size} pixels; images need {MIN_SIDE} x {MIN_SIDE} or more "
-                "and axes in the order (images, rows, columns)"
-            )
-        if settings.size is None and shape != first:
-            raise InputError(
-                f"{raw.name(i)} has {size} pixels, the first one {first[0]} x {first[1]}; "
-                "set images.size to resize them all"
-            )
-        bounds[i] = (unit := unit_range(picture)).min(), unit.max()
-        if not np.isfinite(bounds[i]).all():
-            raise InputError(f"{raw.name(i)} holds NaN or infinite values; mend or remove it")
-        # A millionth over is what float32 leaves of a 1.
-        if settings.normalize == "range" and not -1e-6 <= bounds[i, 0] <= bounds[i, 1] <= 1 + 1e-6:
-            raise InputError(
-                f"{raw.name(i)} has values from {bounds[i, 0]:g} to {bounds[i, 1]:g}, and "
-                f"{picture.dtype} has no known range but [0, 1]; set images.normalize to set or "
-                f"image, or save as {', '.join(FULL_SCALE)}"
-            )
-    if (bounds[:, 0] == bounds[:, 1]).all():
-        raise InputError(f"{raw.origin}: every image is of one grey value; give other images")
-    if settings.normalize == "range" and bounds.max() < 0.25:
-        logger.warning(
-            "%s: the brightest pixel is at %.3g of its type's range; images.normalize: set may "
-            "be what you want",
-            raw.origin,
-            bounds.max(),
+def _read(
+    raw: Raw, settings: ImageSettings, kept: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, list[tuple], list[Any]]:
+    """Read all pictures, cut and resize what is kept of them.
+
+    Returns:
+        Images in the source's units, shape (n, h, w) float32, those kept; bounds, rows of `Places`
+        and labels of all.
+    """
+    wanted = None if kept is None else set(kept.tolist())
+    cutter = None if settings.patches is None else Cutter(settings.patches)
+    stack, bounds, rows, labels, edges = Stack(), [], [], [], Edges()
+    shape = settings.size
+    for picture in raw.pictures:
+        _refuse(picture)
+        if settings.pixel_size is not None:
+            picture = replace(picture, pixel_size=settings.pixel_size)
+        edges.see(picture.values, raw)
+        inner, (top, left) = _cropped(picture, settings.crop)
+        whole = _bounds(inner, settings) if settings.normalize == "picture" else None
+        cuts = [(inner.values, inner, None)]
+        if cutter is not None:
+            cuts = [(w.values, inner, w) for w in cutter.windows(inner)]
+        for values, _, window in cuts:
+            if cutter is None:
+                values, y, x, side = _fitted(values, settings)
+            else:
+                y, x, side = window.y, window.x, window.side
+            shape = shape or values.shape
+            if settings.size is None and values.shape != shape:
+                size = " x ".join(map(str, values.shape))
+                raise InputError(
+                    f"{picture.name} has {size} pixels, the first one {shape[0]} x {shape[1]}; "
+                    "set images.size to resize them all"
+                )
+            number = len(rows)
+            one = replace(inner, values=values)
+            bounds.append(_bounds(one, settings) if whole is None else whole)
+            rows.append((picture.file, picture.page, y + top, x + left, side, picture.pixel_size))
+            labels.append(picture.label)
+            if wanted is None or number in wanted:
+                stack.add(_resized(unit_range(values), shape))
+    if not rows:
+        what = "no images" if cutter is None else "pictures in which nothing was found to cut out"
+        raise InputError(f"{raw.origin}: holds {what}; add some, or see images.patches")
+    edges.say(raw)
+    if cutter is not None:
+        each = cutter.counts.values()
+        logger.info(
+            "%s: %d patches from %d pictures, %d to %d each; see figures/patches.pdf",
+            *(raw.origin, len(rows), len(each), min(each), max(each)),
         )
-    return bounds
+    return stack.array(), np.array(bounds), rows, labels
 
 
-def _prepare(
-    pictures: Sequence[np.ndarray], kept: np.ndarray, bounds: np.ndarray, settings: ImageSettings
-) -> np.ndarray:
-    """Resize the kept pictures and scale them to [0, 1], shape (n, h, w) float32."""
+class Stack:
+    """Images one after another in one array that grows, so that no second copy is ever held."""
+
+    def __init__(self) -> None:
+        self._held = np.empty((0, 0, 0), np.float32)
+        self._count = 0
+
+    def add(self, image: np.ndarray) -> None:
+        if self._count == len(self._held):
+            if not self._count:
+                self._held = np.empty((0, *image.shape), np.float32)
+            self._held.resize((self._count + self._count // 4 + 64, *image.shape), refcheck=False)
+        self._held[self._count] = image
+        self._count += 1
+
+    def array(self) -> np.ndarray:
+        self._held.resize((self._count, *self._held.shape[1:]), refcheck=False)
+        return self._held
+
+
+class Edges:
+    """Notices a band along an edge of every picture, such as a data bar."""
+
+    def __init__(self) -> None:
+        self._bands: list[list[int]] = []
+
+    def see(self, values: np.ndarray, raw: Raw) -> None:
+        if min(values.shape) >= BANDED and len(self._bands) < 50:
+            self._bands.append([band(v) for v in (values, values[::-1], values.T, values.T[::-1])])
+
+    def say(self, raw: Raw) -> None:
+        found = np.array(self._bands or [[0] * 4])
+        crop = np.where((found > 0).all(0), np.median(found, 0).astype(int), 0)
+        if crop.any():
+            logger.warning(
+                "%s: nearly constant rows along an edge of every picture (a data bar?); "
+                "images.crop: %s leaves them out",
+                raw.origin,
+                crop.tolist(),
+            )
+
+
+def band(values: np.ndarray) -> int:
+    """Measure a band at the top: rows of mostly one value above rows that are not."""
+    deepest = len(values) // 4
+    same = np.array(
+        [np.unique(row, return_counts=True)[1].max() / len(row) for row in values[: deepest + 10]]
+    )
+    constant = same > 0.5
+    if not constant[:4].any() or constant[-10:].mean() > 0.2:
+        return 0
+    share = np.cumsum(constant) / np.arange(1, len(constant) + 1)
+    depth = int(np.flatnonzero(constant & (share >= 0.9)).max(initial=-1)) + 1
+    return depth if depth >= 4 else 0
+
+
+def _refuse(picture: Picture) -> None:
+    shape, size = picture.values.shape, " x ".join(map(str, picture.values.shape))
+    if len(shape) != 2 or picture.values.dtype.kind not in "biuf":
+        raise InputError(
+            f"{picture.name} is an array of shape {shape} and type {picture.values.dtype}; "
+            "give real grey values of shape (images, rows, columns)"
+        )
+    if min(shape) < MIN_SIDE:
+        raise InputError(
+            f"{picture.name} has {size} pixels; images need {MIN_SIDE} x {MIN_SIDE} or more "
+            "and axes in the order (images, rows, columns)"
+        )
+
+
+def _cropped(picture: Picture, crop: Sequence[int] | None) -> tuple[Picture, tuple[int, int]]:
+    if crop is None:
+        return picture, (0, 0)
+    (h, w), (top, bottom, left, right) = picture.values.shape, crop
+    if h - top - bottom < MIN_SIDE or w - left - right < MIN_SIDE:
+        raise InputError(f"images.crop: {crop} leaves nothing of {picture.name}, {h} x {w} pixels")
+    values = picture.values[top : h - bottom, left : w - right]
+    return replace(picture, values=values), (top, left)
+
+
+def _fitted(values: np.ndarray, settings: ImageSettings) -> tuple[np.ndarray, float, float, int]:
+    """Bring a picture to the aspect of `size`, cropped or padded about its middle."""
+    (h, w), (rows, columns) = values.shape, settings.size or values.shape
+    y, x = (h - 1) / 2, (w - 1) / 2
+    if h * columns == w * rows:
+        return values, y, x, h
+    if settings.fit == "crop":
+        high, wide = min(h, round(w * rows / columns)), min(w, round(h * columns / rows))
+        top, left = (h - high) // 2, (w - wide) // 2
+        y, x = top + (high - 1) / 2, left + (wide - 1) / 2
+        return values[top : top + high, left : left + wide], y, x, high
+    high, wide = max(h, round(w * rows / columns)), max(w, round(h * columns / rows))
+    above, before = (high - h) // 2, (wide - w) // 2
+    border = np.concatenate([values[0], values[-1], values[:, 0], values[:, -1]])
+    padding = ((above, high - h - above), (before, wide - w - before))
+    level = np.median(border).astype(values.dtype)
+    padded = np.pad(values, padding, constant_values=level)
+    return padded, (high - 1) / 2 - above, (wide - 1) / 2 - before, high
+
+
+def _resized(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     from skimage.transform import resize
 
-    low, high = (0.0, 1.0) if settings.normalize == "range" else (bounds.min(), bounds.max())
-    images = np.zeros((len(kept), *(settings.size or pictures[0].shape)), np.float32)
-    for image, i in zip(images, kept, strict=True):
-        picture = unit_range(pictures[i])
-        if picture.shape != image.shape:
-            picture = resize(picture, image.shape, anti_aliasing=True, preserve_range=True)
-        if settings.normalize == "image":
-            if bounds[i, 0] == bounds[i, 1]:  # stays black: no contrast, and none from rounding
+    if picture.shape == tuple(shape):
+        return picture
+    return resize(picture, shape, anti_aliasing=True, preserve_range=True)
+
+
+def _bounds(picture: Picture, settings: ImageSettings) -> tuple[float, float]:
+    """Check a picture's values and give their least and greatest, or percentiles of them."""
+    unit = unit_range(picture.values)
+    low, high = unit.min(), unit.max()
+    if not np.isfinite([low, high]).all():
+        raise InputError(f"{picture.name} holds NaN or infinite values; mend or remove it")
+    # A millionth over is what float32 leaves of a 1.
+    if settings.normalize == "range" and not -1e-6 <= low <= high <= 1 + 1e-6:
+        raise InputError(
+            f"{picture.name} has values from {low:g} to {high:g}, and {picture.values.dtype} has "
+            "no known range but [0, 1]; set images.normalize to set or image, or save as "
+            f"{', '.join(FULL_SCALE)}"
+        )
+    if settings.percentiles != (0, 100):
+        low, high = np.percentile(unit, settings.percentiles)
+    return float(low), float(high)
+
+
+def _scale(
+    images: np.ndarray, every: np.ndarray, own: np.ndarray, raw: Raw, settings: ImageSettings
+) -> None:
+    """Scale images to [0, 1] in place, and refuse what has no contrast then.
+
+    Args:
+        images: In the source's units, shape (n, h, w).
+        every: Bounds of all pictures of the source, shape (m, 2).
+        own: Bounds of the images, shape (n, 2).
+        raw: The source, named in messages.
+        settings: How to scale.
+    """
+    if (every[:, 0] == every[:, 1]).all():
+        raise InputError(f"{raw.origin}: every image is of one grey value; give other images")
+    low, high = (
+        (0.0, 1.0) if settings.normalize == "range" else (every[:, 0].min(), every[:, 1].max())
+    )
+    for image, (least, greatest) in zip(images, own, strict=True):
+        if settings.normalize in ("image", "picture"):
+            low, high = least, greatest
+            if settings.normalize == "image" and least < greatest:
+                low, high = image.min(), image.max()
+                if settings.percentiles != (0, 100):
+                    low, high = np.percentile(image, settings.percentiles)
+            if low >= high:  # stays black: no contrast, and none from rounding
+                image[:] = 0
                 continue
-            low, high = picture.min(), picture.max()
-        image[:] = np.clip((picture - low) / (high - low), 0, 1)
-    return images
+        image -= low
+        image /= high - low
+        np.clip(image, 0, 1, out=image)
+    some = images[:: max(1, len(images) // 1000)]
+    contrast = float(np.median(np.ptp(some, axis=(1, 2))))
+    if contrast < CONTRAST:
+        raise InputError(
+            f"images.normalize: {settings.normalize}: {raw.origin}: half of the images use less "
+            f"than {max(contrast, 1e-99):.2g} of the range from black to white; set it to image, "
+            "or to set, with images.percentiles: [0.1, 99.9] where single pixels outshine the rest"
+        )
+    inner = np.percentile(some, (1, 99), axis=(1, 2))
+    if contrast < 0.25 or np.median(inner[1] - inner[0]) < CONTRAST:
+        logger.warning(
+            "%s: most pixels of most images use little of the range from black to white; "
+            "images.normalize: image or set, or images.percentiles: [0.1, 99.9], may be what you "
+            "want",
+            raw.origin,
+        )

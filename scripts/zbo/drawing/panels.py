@@ -249,7 +249,8 @@ def manifold(
     if labels is not None:
         classes = probabilities.argmax(1)
         for k in range(probabilities.shape[1]):
-            counts = np.bincount(labels[classes == k], minlength=len(names))
+            own = labels[classes == k]
+            counts = np.bincount(own[own >= 0], minlength=len(names))
             rows.append(_called(counts, names))
     shown = _thinned(model["traversal"][0], across)
     return Mosaic(shown, rows, "latent 1", "label" if rows else "class")

@@ -42,6 +42,7 @@ def label_scores(classes: np.ndarray, labels: np.ndarray) -> LabelScores:
     Returns:
         Hungarian accuracy, ARI, NMI, purity, labels extracted.
     """
+    classes, labels = classes[labels >= 0], labels[labels >= 0]  # the others judge nothing
     table = contingency_matrix(labels, classes)  # (labels, classes)
     rows, columns = linear_sum_assignment(table, maximize=True)
     held = 2 * table.max(axis=0) >= table.sum(axis=0)  # classes with a majority

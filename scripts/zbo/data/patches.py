@@ -1,0 +1,256 @@
+"""Windows cut out of pictures: where they are, how large, and what is left of their neighbours."""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zbo.base import own
+from zbo.base.errors import InputError
+from zbo.base.settings import PatchSettings
+from zbo.data import labels, particles, pictures
+from zbo.data.particles import Found
+from zbo.data.pictures import Picture
+from zbo.data.sources import expanded
+
+logger = logging.getLogger(__name__)
+
+Y, X = ("y", "centroid-0", "row"), ("x", "centroid-1", "column", "col")
+DIAMETER, PAGE = ("diameter", "size"), ("page", "frame", "slice")
+IMAGEJ = ("label", "area", "mean")  # columns of ImageJ's tables
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square cut out of a picture: values, and centre and side in the picture's pixels."""
+
+    values: np.ndarray
+    y: float
+    x: float
+    side: int
+
+
+class Cutter:
+    """Cuts windows out of picture after picture, and counts them."""
+
+    def __init__(self, settings: PatchSettings) -> None:
+        self.settings = settings
+        self.find = _finder(settings)
+        self.counts: Counter[str] = Counter()
+
+    def windows(self, picture: Picture) -> Iterator[Window]:
+        """Cut the windows of one picture; those that do not lie whole within it are left out."""
+        found = self.find(picture)
+        values, outside, cut = picture.values, 0, 0
+        for i in range(len(found.y)):
+            side = self._side(picture, found, i)
+            top, left = (round(c - (side - 1) / 2) for c in (found.y[i], found.x[i]))
+            if min(top, left) < 0 or top + side > values.shape[0] or left + side > values.shape[1]:
+                outside += 1
+                continue
+            place = np.s_[top : top + side, left : left + side]
+            window = values[place]
+            if self.settings.neighbours == "paint":
+                window = _alone(window, found, place, i, picture)
+            cut += 1
+            yield Window(window, found.y[i], found.x[i], side)
+        self.counts[picture.file] += cut
+        logger.info("%s: %d patches, %d more at its edges left out", picture.name, cut, outside)
+
+    def _side(self, picture: Picture, found: Found, i: int) -> int:
+        if self.settings.relative is not None:
+            if not found.diameter[i] > 0:
+                raise InputError(
+                    f"images.patches.relative: {picture.name}: a place without a diameter; give "
+                    "images.patches.size, or a column `diameter`"
+                )
+            return max(3, round(self.settings.relative * found.diameter[i]))
+        return max(3, round(in_pixels(self.settings.size, self.settings.unit, picture)))
+
+
+def in_pixels(length: float, unit: str, picture: Picture) -> float:
+    """Turn a length of the settings into pixels of a picture.
+
+    Raises:
+        InputError: If it is in nm and the picture does not know its pixel size.
+    """
+    if unit == "pixels":
+        return length
+    if not picture.pixel_size > 0:
+        raise InputError(
+            f"images.patches.unit: nm, but {picture.name} does not know its pixel size; give "
+            "lengths in pixels, or images.pixel_size"
+        )
+    return length / picture.pixel_size
+
+
+def _alone(window: np.ndarray, found: Found, place: Any, i: int, picture: Picture) -> np.ndarray:
+    """Paint over what belongs to other particles, with the median of the ground around."""
+    from scipy.ndimage import binary_dilation
+
+    if found.outlines is None:
+        raise InputError(
+            f"images.patches.neighbours: {picture.name}: places without outlines; paint needs "
+            "masks, COCO outlines or particles"
+        )
+    outlines = found.outlines[place]
+    mine = outlines == found.outline[i]
+    others = binary_dilation((outlines > 0) & ~mine, iterations=2) & ~mine
+    ground = window[(outlines == 0) & ~others]
+    if not ground.size:
+        ground = picture.values[found.outlines == 0]
+    painted = window.astype(float)
+    painted[others] = np.median(ground) if ground.size else np.median(window)
+    return painted.astype(window.dtype)
+
+
+def _finder(settings: PatchSettings) -> Callable[[Picture], Found]:
+    if settings.coordinates is not None:
+        return _given(expanded(settings.coordinates, "images.patches.coordinates"))
+    if settings.grid is not None:
+        return lambda picture: _grid(picture, settings)
+    if settings.function is not None:
+        return _own(settings.function)
+    chosen = settings.particles
+
+    def find(picture: Picture) -> Found:
+        limits = chosen.diameter
+        if limits is not None:
+            limits = tuple(in_pixels(d, settings.unit, picture) for d in limits)
+        return particles.find(picture.values, limits, chosen.contrast)
+
+    return find
+
+
+def _grid(picture: Picture, settings: PatchSettings) -> Found:
+    """Lay windows side by side, `grid` apart, centred in the picture."""
+    step, side = (
+        max(1, round(in_pixels(d, settings.unit, picture))) for d in (settings.grid, settings.size)
+    )
+    along = []
+    for length in picture.values.shape:
+        starts = np.arange(0, max(length - side, -1) + 1, step)
+        spare = length - side - starts[-1] if len(starts) else 0
+        along.append(starts + spare // 2 + (side - 1) / 2)
+    y, x = (each.ravel() for each in np.meshgrid(*along, indexing="ij"))
+    return Found(y, x, np.full(len(y), np.nan))
+
+
+def _own(path: str) -> Callable[[Picture], Found]:
+    function = own.by_path(path, "images.patches.function")
+
+    def find(picture: Picture) -> Found:
+        given = np.asarray(function(picture.values))
+        if given.shape == picture.values.shape and given.dtype.kind in "biu":
+            return particles.of_outlines(given)
+        if given.ndim != 2 or given.shape[1] not in (2, 3):
+            raise InputError(
+                f"images.patches.function: '{path}' gave an array of shape {given.shape}; give "
+                "(n, 2) of y and x, (n, 3) with diameters, or a label image of the picture's shape"
+            )
+        diameter = given[:, 2] if given.shape[1] == 3 else np.full(len(given), np.nan)
+        return Found(given[:, 0].astype(float), given[:, 1].astype(float), diameter)
+
+    return find
+
+
+def _given(place: str) -> Callable[[Picture], Found]:
+    """Take what people already have: a table, COCO outlines, or a folder of masks."""
+    path = Path(place)
+    if not path.exists():
+        raise InputError(f"images.patches.coordinates: {path}: there is no such file; correct it")
+    if path.is_dir():
+        return _masks(path)
+    return _coco(path) if path.suffix.lower() == ".json" else _table(path)
+
+
+def _masks(folder: Path) -> Callable[[Picture], Found]:
+    """Take masks or label images named as their pictures, perhaps with _mask behind it."""
+    by_name = {}
+    for file in sorted(folder.iterdir()):
+        name = labels.plain(file.name)
+        for ending in ("_mask", "_masks", "_labels", "_label", "-mask", "_cp_masks", "_seg"):
+            name = name.removesuffix(ending)
+        by_name[name] = file
+
+    def find(picture: Picture) -> Found:
+        file = by_name.get(labels.plain(picture.file))
+        if file is None:
+            raise InputError(f"images.patches.coordinates: {folder}: no mask of {picture.file}")
+        pages = [np.load(file)] if file.suffix == ".npy" else None
+        page = (
+            pages[0] if pages else pictures.read(file)[0 if picture.alone else picture.page].values
+        )
+        if page.shape != picture.values.shape:
+            raise InputError(f"{file}: {page.shape} pixels, its picture {picture.values.shape}")
+        return particles.of_outlines(page)
+
+    return find
+
+
+def _coco(path: Path) -> Callable[[Picture], Found]:
+    """Take polygons of a COCO file, exports of Roboflow's included."""
+    from skimage.draw import polygon
+
+    try:
+        held = json.loads(path.read_text())
+        names = {
+            each["id"]: labels.plain(each["file_name"].split(".rf.")[0]) for each in held["images"]
+        }
+        outlines: dict[str, list[Any]] = {}
+        for each in held["annotations"]:
+            outlines.setdefault(names[each["image_id"]], []).append(each["segmentation"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no COCO annotations ({error}); export them again") from error
+
+    def find(picture: Picture) -> Found:
+        shape, drawn = picture.values.shape, np.zeros(picture.values.shape, np.int32)
+        for number, parts in enumerate(outlines.get(labels.plain(picture.file), []), start=1):
+            for part in parts if isinstance(parts, list) else []:
+                corners = np.reshape(part, (-1, 2))
+                drawn[polygon(corners[:, 1], corners[:, 0], shape)] = number
+        return particles.of_outlines(drawn)
+
+    return find
+
+
+def _table(path: Path) -> Callable[[Picture], Found]:
+    """Take a table with columns y and x, and file and page where it has them.
+
+    trackpy's (y, x, frame, size), AtomAI's (x, y of each frame) and ImageJ's (Label, X, Y, Slice)
+    are such; ImageJ's Label may hold the picture's name before a colon.
+    """
+    columns = labels.columns_of(path)
+    y, x = labels.named(columns, Y), labels.named(columns, X)
+    if y is None or x is None:
+        raise InputError(
+            f"{path}: columns {', '.join(columns)}; places need y and x, and file where there are "
+            "several pictures"
+        )
+    y, x = labels.numbers(y, path), labels.numbers(x, path)
+    file, size = labels.named(columns, labels.FILE), labels.named(columns, DIAMETER)
+    page, slices = labels.named(columns, PAGE), "slice" in columns
+    if file is None and set(IMAGEJ) & set(columns) and "label" in columns:
+        file = [text.partition(":")[0] for text in columns["label"]]
+    own_file = None if file is None else np.array([labels.plain(name) for name in file])
+    own_page = None if page is None else labels.numbers(page, path) - slices  # ImageJ's from 1
+    diameter = np.full(len(y), np.nan) if size is None else labels.numbers(size, path)
+    first: list[str] = []
+
+    def find(picture: Picture) -> Found:
+        first.append(picture.file) if picture.file not in first[-1:] else None
+        if own_file is None and len(set(first)) > 1:
+            raise InputError(f"{path}: several pictures and no column `file`; add one")
+        here = np.ones(len(y), bool)
+        if own_file is not None:
+            here &= own_file == labels.plain(picture.file)
+        if own_page is not None and not picture.alone:
+            here &= own_page == picture.page
+        return Found(y[here], x[here], diameter[here])
+
+    return find
