@@ -186,3 +186,11 @@ def test_a_stage_sees_only_what_it_depends_on():
     study = config.load("digits")
     picked = config.pick(study, ["seed", "search.replicates", "model"])
     assert picked == {"seed": 0, "search": {"replicates": 1}, "model": study["model"]}
+
+
+def test_a_home_is_named_once_since_a_jobs_may_be_another(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    images = config.load("test", "images.source=files images.path=~/p images.labels=~/l.csv")[
+        "images"
+    ]
+    assert (images["path"], images["labels"]) == ("/home/me/p", "/home/me/l.csv")

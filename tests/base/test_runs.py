@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zbo.base import runs
+from zbo.base import command, runs
 
 HOLD = """
 import sys
@@ -111,3 +111,11 @@ def test_a_container_sees_what_lies_outside_and_what_links_lead_to(tmp_path, mon
     wanted = ["/a", "/b:/c", tmp_path / "pictures", tmp_path, scratch / "digits"]
     assert seen == ",".join(map(str, wanted))
     assert runs.bound(["../pictures"], seen) == seen  # a job of a job has nothing to add
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [("1", 1), ("0", 0), ("1,", 1), ("0,", 0), ("0,gpu:a100:1", 1), ("0,tmp:9", 0)],
+)
+def test_a_gpu_asked_for_as_gres_counts(given, asked):
+    assert command.gpus(given) == asked
