@@ -194,3 +194,10 @@ def test_a_home_is_named_once_since_a_jobs_may_be_another(monkeypatch):
         "images"
     ]
     assert (images["path"], images["labels"]) == ("/home/me/p", "/home/me/l.csv")
+
+
+def test_a_study_may_end_in_yml(tmp_path):
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "studies/mine.yml").write_bytes((config.ROOT / "studies/test.yaml").read_bytes())
+    assert config.known(tmp_path) == ["mine"]
+    assert config.load("mine", root=tmp_path)["model"] == config.load("test")["model"]

@@ -29,7 +29,9 @@ def files(root: Path | None = None) -> dict[str, Path]:
     """
     found: dict[str, Path] = {}
     for folder in [root] if root else [ROOT, OWN]:
-        found |= {path.stem: path for path in sorted((folder / "studies").glob("*.yaml"))}
+        found |= {
+            path.stem: path for path in sorted((folder / "studies").glob("*.y*ml"))
+        }  # .yaml or .yml
     return found
 
 
