@@ -55,6 +55,7 @@ rule all:
         # Named here as well as behind the optimum: else a raised budget goes unseen.
         last_iterations,
         expand("results/{study}/scores.csv", study=RUN),
+        expand("results/{study}/classes.csv", study=RUN),
         expand("results/{study}/figures/{figure}.pdf", study=RUN, figure=FIGURES),
 
 

@@ -6,6 +6,74 @@
 include: "functions/drawing.smk"
 
 
+rule figure_members:
+    """Show real images of each class."""
+    input:
+        images="results/{study}/images.h5",
+        classes="results/{study}/classes.csv",
+        script=f"{SCRIPTS}/figures/members.py",
+        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
+        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
+    output:
+        pdf="results/{study}/figures/members.pdf",
+        png="results/{study}/figures/members.png",
+    log:
+        "logs/{study}/figures/members.log",
+    shell:
+        """
+        python {input.script:q} \
+            --images {input.images:q} \
+            --classes {input.classes:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_map:
+    """Show where particles lie in their micrographs."""
+    input:
+        images="results/{study}/images.h5",
+        classes="results/{study}/classes.csv",
+        script=f"{SCRIPTS}/figures/map.py",
+        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
+        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
+    output:
+        pdf="results/{study}/figures/map.pdf",
+        png="results/{study}/figures/map.png",
+    log:
+        "logs/{study}/figures/map.log",
+    shell:
+        """
+        python {input.script:q} \
+            --images {input.images:q} \
+            --classes {input.classes:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_latents:
+    """Show what varies within classes."""
+    input:
+        images="results/{study}/images.h5",
+        classes="results/{study}/classes.csv",
+        model="results/{study}/model.h5",
+        script=f"{SCRIPTS}/figures/latents.py",
+        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
+        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
+    output:
+        pdf="results/{study}/figures/latents.pdf",
+        png="results/{study}/figures/latents.png",
+    log:
+        "logs/{study}/figures/latents.log",
+    shell:
+        """
+        python {input.script:q} \
+            --images {input.images:q} \
+            --classes {input.classes:q} \
+            --model {input.model:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
 rule figure_overview:
     """Show the whole study in one row."""
     input:

@@ -1,5 +1,6 @@
 # Models compared (figures 7, 9, 11 and 12) and the paper's claims judged. Needs images.h5 and optimum.h5;
-# makes constants.h5, best_constant.h5, transfer.h5, models/*.h5 and scores.csv of each study, and of the
+# makes constants.h5, best_constant.h5, transfer.h5, models/*.h5, yardsticks.h5, scores.csv, model.h5,
+# model.pt and classes.csv of each study, and of the
 # paper's three results/paper/claims.csv and .html, at the reduced scale in paper-reduced/.
 
 
@@ -113,6 +114,7 @@ rule score_models:
     input:
         images="results/{study}/images.h5",
         models=models_of_study,
+        yardsticks="results/{study}/yardsticks.h5",
         script=f"{SCRIPTS}/score_models.py",
     output:
         "results/{study}/scores.csv",
@@ -129,6 +131,86 @@ rule score_models:
             --threads {threads} \
             --images {input.images:q} \
             --models {input.models:q} \
+            --yardsticks {input.yardsticks:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule yardsticks:
+    """Cluster the pixels themselves, upright and turned."""
+    input:
+        images="results/{study}/images.h5",
+        script=f"{SCRIPTS}/yardsticks.py",
+        method=f"{SCRIPTS}/zbo/judge/baselines.py",
+    output:
+        "results/{study}/yardsticks.h5",
+    log:
+        "logs/{study}/yardsticks.log",
+    benchmark:
+        "benchmarks/{study}/yardsticks.tsv"
+    params:
+        settings=settings_for("seed", "model.classes", "compare.seeds"),
+    shell:
+        """
+        python {input.script:q} \
+            --settings {params.settings:q} \
+            --threads {threads} \
+            --images {input.images:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule keep_model:
+    """Choose the model to keep, with the seeds that vote on classes."""
+    input:
+        images="results/{study}/images.h5",
+        scores="results/{study}/scores.csv",
+        models=seeds_of_optimum,
+        script=f"{SCRIPTS}/keep_model.py",
+        answer=f"{SCRIPTS}/zbo/judge/answer.py",
+        angles=f"{SCRIPTS}/zbo/judge/angles.py",
+        consensus=f"{SCRIPTS}/zbo/judge/consensus.py",
+    output:
+        kept="results/{study}/model.h5",
+        pyroved="results/{study}/model.pt",
+    log:
+        "logs/{study}/keep_model.log",
+    benchmark:
+        "benchmarks/{study}/keep_model.tsv"
+    params:
+        settings=settings_for("seed"),
+    shell:
+        """
+        python {input.script:q} \
+            --settings {params.settings:q} \
+            --threads {threads} \
+            --images {input.images:q} \
+            --scores {input.scores:q} \
+            --models {input.models:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule write_classes:
+    """Say of each image of which class it is, how sure that is, how it is turned, what varies."""
+    input:
+        images="results/{study}/images.h5",
+        model="results/{study}/model.h5",
+        script=f"{SCRIPTS}/write_classes.py",
+        answer=f"{SCRIPTS}/zbo/judge/answer.py",
+    output:
+        "results/{study}/classes.csv",
+    log:
+        "logs/{study}/write_classes.log",
+    benchmark:
+        "benchmarks/{study}/write_classes.tsv"
+    shell:
+        """
+        python {input.script:q} \
+            --settings '{{}}' \
+            --threads {threads} \
+            --images {input.images:q} \
+            --model {input.model:q} \
             --output {output:q} >{log:q} 2>&1
         """
 

@@ -1,4 +1,7 @@
-"""Score the compared models: label scores where there are labels, objective, loss."""
+"""Score the compared models: label scores where there are labels, objective, loss.
+
+Beside them stand the consensus of each model's seeds, and what clustering the pixels gives.
+"""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,7 +10,7 @@ import numpy as np
 
 from zbo.base import command, storage
 from zbo.base.storage import DONE
-from zbo.judge import scores
+from zbo.judge import consensus, scores
 from zbo.search import evaluation, objective
 from zbo.search.objective import ObjectiveSettings
 
@@ -16,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--images", required=True, help="images.h5")
     parser.add_argument("--models", required=True, nargs="+", help="models/NAME-SEED.h5")
+    parser.add_argument("--yardsticks", required=True, help="yardsticks.h5")
     parser.add_argument("--output", required=True, help="scores.csv")
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
@@ -24,6 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     columns = ["model", "classes", "replicate", "seed", "status", *scores.LABEL_SCORES, "rotation"]
     columns += [*objective.PARTS, "loss", "seconds"]
     rows = [_row(path, images, scoring, args.settings["model"]["classes"]) for path in args.models]
+    rows += _agreed(args.models, images.get("labels"))
+    if "labels" in images:  # alone can tell what clusters of pixels are worth
+        rows += _clustered(args.yardsticks, images["labels"])
     storage.write_table(args.output, rows, columns)
 
 
@@ -51,15 +58,52 @@ def _row(
         mean, sd = (model[z][:, -trained.latent_dim :] for z in ("z_mean", "z_sd"))  # no angle
         clusters = classes or len(np.unique(labels))
         found = scores.classes_of(model["probabilities"], mean, clusters, seed=0)
-        row |= {
-            column: round(value, 4)
-            for column, value in asdict(scores.label_scores(found, labels)).items()
-        }
+        row |= _judged(found, labels)
         # Clusters of latents are no classes with axes of their own.
         own = found if model["probabilities"].shape[1] else np.zeros_like(found)
         rotation = scores.rotation_share(images["images"], mean, sd, labels, own)
         row["rotation"] = f"{rotation:.4f}"
     return row
+
+
+def _judged(classes: np.ndarray, labels: np.ndarray | None) -> dict:
+    if labels is None:
+        return {}
+    found = asdict(scores.label_scores(classes, labels))
+    return {column: round(value, 4) for column, value in found.items()}
+
+
+def _agreed(paths: list[str], labels: np.ndarray | None) -> list[dict]:
+    """Judge what the seeds of each model with classes agree on."""
+    seeds: dict[str, list[np.ndarray]] = {}
+    for path in paths:
+        data = storage.read(path, kind="model")
+        if data["status"] == DONE and data["probabilities"].shape[1]:
+            name = Path(path).stem.rpartition("-")[0]
+            seeds.setdefault(name, []).append(data["probabilities"])
+    rows = []
+    for name, posteriors in seeds.items():
+        if len(posteriors) < 2:
+            continue
+        shares = consensus.find(posteriors).probabilities(posteriors)
+        row = {"model": f"{scores.CONSENSUS}{name}", "classes": shares.shape[1], "status": DONE}
+        row |= {"replicate": len(posteriors), "information": f"{objective.information(shares):.4f}"}
+        rows.append(row | _judged(shares.argmax(1), labels))
+    return rows
+
+
+def _clustered(path: str, labels: np.ndarray) -> list[dict]:
+    """Judge what clustering the pixels gives."""
+    data = storage.read(path, kind="yardsticks")
+    rows = []
+    for name in scores.YARDSTICKS:
+        for i, seed in enumerate(data["seeds"]):
+            if (classes := data.get(f"{name}/{i}")) is None:
+                continue
+            row = {"model": name, "classes": 0, "replicate": i, "seed": seed, "status": DONE}
+            row["seconds"] = f"{data[f'{name}/{i}-seconds']:.1f}"
+            rows.append(row | _judged(classes, labels))
+    return rows
 
 
 if __name__ == "__main__":

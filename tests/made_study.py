@@ -8,6 +8,7 @@ import numpy as np
 
 from zbo.base import storage
 from zbo.drawing import plots
+from zbo.judge import answer
 
 MODELS = ("vanilla", "beta-1", "constant", "optimum")
 
@@ -126,6 +127,7 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
 
     _trials(folder, case, objective)
     models = _models(folder, case, n, rng)
+    _answer(folder, case, n, rng)
     encoding = "--trajectories trajectories.h5 --trajectory-vae trajectory_vae.h5"
     search = f"--space space.h5 --design design.h5 --iteration iterations/{case.iterations:03d}.h5"
     learned = f"--images images.h5 --scores scores.csv --models {' '.join(models)}"
@@ -139,6 +141,9 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         f"--iteration iterations/{case.iterations:03d}.h5",
         "optimum": "--optimum optimum.h5 --best-constant best_constant.h5",
         "manifolds": learned,
+        "members": "--images images.h5 --classes classes.csv",
+        "map": "--images images.h5 --classes classes.csv",
+        "latents": "--images images.h5 --classes classes.csv --model model.h5",
         "scores": "--scores scores.csv",
         "paper.fig05": f"{encoding} --space space.h5",
         "paper.fig06": search,
@@ -196,6 +201,33 @@ def _models(folder: Path, case: Case, n: int, rng: np.random.Generator) -> list[
         table.writeheader()
         table.writerows(rows)
     return names
+
+
+def _answer(folder: Path, case: Case, n: int, rng: np.random.Generator) -> None:
+    classes = np.arange(n) % case.classes
+    angle = np.where(classes == 1, np.nan, rng.uniform(-180, 180, n))  # class 2 is round
+    found = answer.Answer(
+        classes=classes,
+        probability=rng.random(n),
+        agreement=rng.random(n),
+        angle=angle,
+        angle_sd=np.abs(angle) / 10,
+        symmetry=np.where(classes == 1, 0, 1),
+        shift=np.full((n, 2), np.nan),
+        scale=np.full(n, np.nan),
+        latents=rng.normal(size=(n, 2)),
+        latents_sd=rng.uniform(0.1, 1, (n, 2)),
+        error=rng.random(n),
+        unlike=rng.random(n) > 0.9,
+    )
+    images = storage.read(folder / "images.h5", kind="images")
+    storage.write_table(folder / "classes.csv", list(answer.rows(found, images)))
+    data = {
+        "traversal": rng.random((2, case.classes, 10, case.side, case.side), dtype=np.float32),
+        "classes/own": np.arange(case.classes),
+        "classes/zero": np.zeros(case.classes),
+    }
+    storage.write(folder / "model.h5", data, kind="kept model")
 
 
 def _inside(folder: Path, words: list[str]) -> list[str]:

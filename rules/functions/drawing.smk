@@ -2,6 +2,9 @@
 
 # In the order of the story; each is a rule and a script of the same name.
 FIGURES = [
+    "members",
+    "map",
+    "latents",
     "overview",
     "images",
     "trajectories",

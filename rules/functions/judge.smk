@@ -79,3 +79,11 @@ def last_iterations_of_paper(wildcards):
     return [
         last_iteration_of(study_of_paper(name, PAPER)) for name in studies.PAPER_STUDIES
     ]
+
+
+def seeds_of_optimum(wildcards):
+    """Every seed of the recommended trajectory: they vote on classes, and the best is kept."""
+    return [
+        f"results/{wildcards.study}/models/optimum-{replicate}.h5"
+        for replicate in range(STUDIES[wildcards.study]["compare"]["seeds"])
+    ]

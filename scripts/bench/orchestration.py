@@ -124,14 +124,7 @@ def layouts(work: Path, iterations: int, image: Path | None, partition: str) -> 
     # Its commands may be installed where no scheduler runs.
     if shutil.which("sinfo") and not subprocess.run(["sinfo"], capture_output=True).returncode:
         commands["in an allocation"] = (
-            *(
-                "sbatch",
-                "--wait",
-                f"--partition={partition}",
-                "--mem=1000",
-                "--gpus=1",
-                "--cpus-per-task=1",
-            ),
+            *("sbatch", "--wait", f"--partition={partition}", "--mem=1000", "--gpus=1"),
             "profiles/slurm/search.sh",
         )
         commands["a job a training"] = ("profiles/slurm/run.sh",)

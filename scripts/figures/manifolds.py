@@ -1,6 +1,7 @@
 """Show the learned manifolds of each compared model."""
 
 import argparse
+from pathlib import Path
 
 from zbo.base import command, storage
 from zbo.drawing import panels, plots
@@ -15,10 +16,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     prepared = storage.read(args.images, kind="images")
     labels, names = prepared.get("labels"), prepared.get("names")
-    scores = plots.read_scores(args.scores, ("accuracy", "classes"))
+    scores = plots.read_scores(args.scores, ("accuracy", "classes", "objective", "loss"))
+    models = dict.fromkeys(Path(path).stem.rpartition("-")[0] for path in args.models)
     shown = {
-        name: panels.manifold(panels.first_trained(args.models, name), labels, names)
-        for name in scores
+        name: panels.manifold(panels.best_trained(args.models, name, scores[name]), labels, names)
+        for name in models
     }
     columns = min(len(shown), 4)
     rows = -(-len(shown) // columns)

@@ -21,8 +21,13 @@ from zbo.base.errors import InputError
 from zbo.base.storage import DONE
 from zbo.drawing import plots
 from zbo.judge import spread
+from zbo.judge.scores import CONSENSUS, is_trained
 
 TITLES = {
+    "members": "Which image is which",
+    "map": "Where they lie",
+    "latents": "What varies",
+    "kinds": "How many kinds",
     "overview": "In a row",
     "images": "Data",
     "trajectories": "Trajectories",
@@ -127,7 +132,9 @@ def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any
         "simulated": simulated,
         "facts": facts(folder, images),
         "pictures": [
-            picture(folder / "figures" / f"{name}.png", captions, words) for name in figures
+            picture(folder / "figures" / f"{name}.png", captions, words)
+            for name in figures
+            if name != "map" or "y" in images
         ],
         "scores": score_table(folder / "scores.csv"),
     }
@@ -166,7 +173,7 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
             )
         )
     ]
-    rows = storage.read_table(folder / "scores.csv")
+    rows = _trained(folder)
     models = [folder / f"models/{row['model']}-{row['replicate']}.h5" for row in rows]
     made = [storage.facts(path, kind="trial") for path in trials]
     made += [storage.facts(path, kind="model") for path in models]
@@ -205,7 +212,7 @@ def scaled(folder: Path, images: dict[str, Any]) -> str:
         A sentence, or "".
     """
     had = {}
-    for row in storage.read_table(folder / "scores.csv"):
+    for row in _trained(folder):
         if row["model"].startswith("beta-"):
             path = folder / f"models/{row['model']}-{row['replicate']}.h5"
             beta_c = storage.read(path, kind="model", only=("beta_c",))["beta_c"]
@@ -218,6 +225,12 @@ def scaled(folder: Path, images: dict[str, Any]) -> str:
         f"scaled by the number of pixels, here {images['images'][0].size:,}: "
         f"{' and '.join(f'{beta_c:.3g}' for beta_c in had.values())}."
     )
+
+
+def _trained(folder: Path) -> list[dict[str, str]]:
+    """Give the rows of scores.csv that are trainings, neither a consensus nor a yardstick."""
+    rows = storage.read_table(folder / "scores.csv")
+    return [row for row in rows if is_trained(row["model"])]
 
 
 def _each(values: Iterable[Any]) -> str:
@@ -260,6 +273,8 @@ def score_table(path: Path) -> dict[str, Any]:
         of_model = [row for row in rows if row["model"] == model]
         trained = sum(row["status"] == DONE for row in of_model)
         seeds = f"{trained} of {len(of_model)}" if trained < len(of_model) else f"{trained}"
+        if model.startswith(CONSENSUS):
+            seeds = f"{of_model[0]['replicate']} as one"
         cells = [
             spread.in_words(np.array([float(row[name] or "nan") for row in of_model]), form)
             for name, form in ((name, COLUMNS[name][1]) for name in shown)

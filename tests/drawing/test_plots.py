@@ -18,6 +18,9 @@ from zbo.base.errors import InputError
 from zbo.drawing import panels, plots
 
 FIGURES = (
+    "members",
+    "map",
+    "latents",
     "overview",
     "images",
     "trajectories",

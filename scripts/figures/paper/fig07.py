@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
             mosaics.append(panels.samples(prepared))
             titles.append("images\n")
         else:
-            model = panels.first_trained(args.models, name)
+            model = panels.best_trained(args.models, name, scores[name])
             mosaics.append(panels.manifold(model, labels, names))
             words = panels.accuracy(scores[name]["accuracy"])
             titles.append(f"{plots.called(name)}\n{words}")

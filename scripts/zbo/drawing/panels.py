@@ -1,6 +1,6 @@
 """Panels that several figures share, each made of a study's files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from zbo.drawing import plots
 from zbo.judge import spread
 
 SAMPLES, SAMPLE_ROWS, MOST_ROWS = 10, 5, 20  # images a row, rows without labels, labels at most
+MEMBERS = 8  # images of a class a block
 ACROSS = 8  # images along a latent, of those computed
 EMPTY, MIXED = "–", "mixed"  # a class without images; one no label makes up half of
 
@@ -211,10 +212,10 @@ def samples(prepared: dict[str, np.ndarray]) -> Mosaic:
     images, labels, names = (prepared.get(name) for name in ("images", "labels", "names"))
     if labels is None:
         drawn = images[: SAMPLE_ROWS * SAMPLES]
-        drawn = _filled(drawn, -(-len(drawn) // SAMPLES) * SAMPLES)
+        drawn = filled(drawn, -(-len(drawn) // SAMPLES) * SAMPLES)
         return Mosaic(drawn.reshape(-1, SAMPLES, *images.shape[1:]))
     kept = [label for label in range(len(names)) if (labels == label).any()][:MOST_ROWS]
-    rows = [_filled(images[labels == label][:SAMPLES], SAMPLES) for label in kept]
+    rows = [filled(images[labels == label][:SAMPLES], SAMPLES) for label in kept]
     return Mosaic(np.stack(rows), [names[label] for label in kept])
 
 
@@ -256,14 +257,25 @@ def manifold(
     return Mosaic(shown, rows, "latent 1", "label" if rows else "class")
 
 
-def first_trained(paths: Sequence[str], name: str) -> dict | None:
-    """Read the first seed of a model that trained, of models/NAME-SEED.h5."""
-    for path in paths:
-        if Path(path).stem.rpartition("-")[0] == name:
-            model = storage.read(path, kind="model")
-            if model["status"] == DONE:
-                return model
-    return None
+def best_trained(
+    paths: Sequence[str], name: str, scores: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray] | None:
+    """Read the seed of a model with the highest objective, where it has none with the least loss.
+
+    Args:
+        paths: models/NAME-SEED.h5.
+        name: Of the model.
+        scores: Its seeds' `objective` and `loss`, in the order of the seeds.
+
+    Returns:
+        The datasets of models/*.h5; None if no seed trained.
+    """
+    own = [path for path in paths if Path(path).stem.rpartition("-")[0] == name]
+    reached = np.where(np.isfinite(scores["objective"]).any(), scores["objective"], -scores["loss"])
+    if not np.isfinite(reached).any():
+        return None
+    model = storage.read(own[int(np.nanargmax(reached))], kind="model")
+    return model if model["status"] == DONE else None
 
 
 def accuracy(values: np.ndarray) -> str:
@@ -287,7 +299,50 @@ def _called(counts: np.ndarray, names: np.ndarray) -> str:
     return names[counts.argmax()] if 2 * counts.max() >= counts.sum() else MIXED
 
 
-def _filled(images: np.ndarray, count: int) -> np.ndarray:
+def largest_classes(classes: np.ndarray, most: int = MOST_ROWS) -> list[int]:
+    """List the classes of classes.csv that hold images, the largest ones, in order."""
+    numbers, counts = np.unique(classes, return_counts=True)
+    return sorted(numbers[np.argsort(-counts, kind="stable")[:most]].astype(int).tolist())
+
+
+def class_in_words(found: Mapping[str, np.ndarray], number: int) -> str:
+    """Say a class's number, count and share of the images, and how sure its images are of it.
+
+    Args:
+        found: Columns of classes.csv.
+        number: The class.
+    """
+    own = found["class"] == number
+    order = found["symmetry"][own][0]
+    turns = {0: ", round", 1: ""}.get(order, f", {order:.0f}-fold")
+    if np.isnan(found["angle"]).all():
+        turns = ""
+    return (
+        f"class {number}: {own.sum():,} ({own.mean():.0%})\n"
+        f"sure {found['probability'][own].mean():.2f}{turns}"
+    )
+
+
+def upright(images: np.ndarray, angles: np.ndarray) -> np.ndarray:
+    """Turn images back by their angles, degrees counter-clockwise; one without stays as it is."""
+    from skimage.transform import rotate
+
+    turned = [
+        rotate(image, -angle, mode="edge") if np.isfinite(angle) else image
+        for image, angle in zip(images, angles, strict=True)
+    ]
+    return np.stack(turned)
+
+
+def say_left_out(figure: Figure, classes: np.ndarray, shown: Sequence[int]) -> None:
+    """Say under a figure how many classes it leaves out, where it does."""
+    if left := len(np.unique(classes)) - len(shown):
+        look = {"x": 0.01, "ha": "left", "fontsize": "small", "color": "0.35"}
+        figure.supxlabel(f"{left} smaller classes are not shown", **look)
+
+
+def filled(images: np.ndarray, count: int) -> np.ndarray:
+    """Fill images (n, h, w) up to a count with empty places."""
     missing = count - len(images)
     return np.pad(images, ((0, missing), (0, 0), (0, 0)), constant_values=np.nan)
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from zbo.base import compared, storage
+from zbo.judge.scores import CONSENSUS, YARDSTICKS
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph
 
@@ -79,6 +80,10 @@ def save(drawn: Figure, paths: Sequence[str | Path]) -> None:
 
 def called(model: str, classes: int = 1) -> str:
     """Say what a compared model is; without classes a jrVAE is an rVAE."""
+    if model in YARDSTICKS:
+        return YARDSTICKS[model]
+    if model.startswith(CONSENSUS):
+        return f"consensus: {called(model.removeprefix(CONSENSUS), classes)}"
     words = symbols(compared.named(model).label)
     return words if classes else words.replace("jrVAE", "rVAE")
 

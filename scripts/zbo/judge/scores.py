@@ -29,7 +29,21 @@ class LabelScores:
     extracted: int
 
 
+# In scores.csv, what a model's seeds agree on bears the model's name behind this; what clustering
+# pixels gives, the name of its description and method.
+CONSENSUS = "consensus-"
+YARDSTICKS = {
+    "pixels-kmeans": "pixels, k-means",
+    "pixels-mixture": "pixels, Gaussian mixture",
+    "turned-kmeans": "pixels less rotation, k-means",
+    "turned-mixture": "pixels less rotation, mixture",
+}
 LABEL_SCORES = tuple(item.name for item in fields(LabelScores))
+
+
+def is_trained(name: str) -> bool:
+    """Tell whether a name in scores.csv is a model's: neither a consensus nor a yardstick."""
+    return not name.startswith(CONSENSUS) and name not in YARDSTICKS
 
 
 def label_scores(classes: np.ndarray, labels: np.ndarray) -> LabelScores:

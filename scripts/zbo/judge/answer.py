@@ -1,0 +1,308 @@
+"""The answer of a study: the model to keep, and what it says of images, old and new.
+
+What is kept are all seeds of the recommended trajectory: together they say of which class an image
+is, and the one with the highest objective says how it is turned and what else varies.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from zbo.base import storage
+from zbo.base.errors import InputError
+from zbo.judge import angles, consensus
+from zbo.judge.consensus import Consensus
+from zbo.search import evaluation
+from zbo.trainer import jrvae
+
+UNLIKE = 0.99  # quantile of the errors seen beyond which an image is unlike those
+ROWS = 1 << 19  # image x pixel decoded at a time
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is known of each image; classes count from 0, in the order of their size.
+
+    Attributes:
+        classes: Shape (n,), int.
+        probability: Of that class: the seeds' share, shape (n,).
+        agreement: Share of seeds whose own class means this one, shape (n,).
+        angle: Degrees counter-clockwise from how its class lies on average, modulo the class's
+            symmetry, shape (n,); NaN for a round class or a model without rotation.
+        angle_sd: Circular standard deviation of its posterior, degrees.
+        symmetry: Order of the class's rotational symmetry, shape (n,); 0 if it is round.
+        shift: Of the object from the middle, pixels down and to the right, shape (n, 2); NaN
+            without shifts.
+        scale: Size over that of its class, shape (n,); NaN without scaling.
+        latents: Posterior means of the other latents, shape (n, L).
+        latents_sd: Their standard deviations, shape (n, L).
+        error: Root mean squared error of the reconstruction, units of intensity, shape (n,).
+        unlike: Whether that is beyond what all but 1 % of the study's own images have, shape (n,).
+    """
+
+    classes: np.ndarray
+    probability: np.ndarray
+    agreement: np.ndarray
+    angle: np.ndarray
+    angle_sd: np.ndarray
+    symmetry: np.ndarray
+    shift: np.ndarray
+    scale: np.ndarray
+    latents: np.ndarray
+    latents_sd: np.ndarray
+    error: np.ndarray
+    unlike: np.ndarray
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The model to keep, with the seeds that vote.
+
+    Attributes:
+        models: Of each seed that trained, as `jrvae.build` builds them.
+        best: Index of the one kept.
+        consensus: What the seeds agree on.
+        own: Class of the kept model that is each class of the consensus, shape (C,), int.
+        symmetry: Of each class, shape (C,), int.
+        zero: Angle of the kept model at which each class lies on average, radians, shape (C,).
+        errors: Quantiles (0 to 1 in hundredths) of the study's reconstruction errors, shape (101,).
+    """
+
+    models: Sequence[Any]
+    best: int
+    consensus: Consensus
+    own: np.ndarray
+    symmetry: np.ndarray
+    zero: np.ndarray
+    errors: np.ndarray
+
+    @property
+    def model(self) -> Any:
+        """The model kept."""
+        return self.models[self.best]
+
+    def look(self, images: np.ndarray) -> Answer:
+        """Say of images all that the kept models know, in batches of bounded memory.
+
+        Args:
+            images: Shape (n, h, w), in [0, 1], prepared as the study's were.
+
+        Returns:
+            A row an image.
+        """
+        if not len(images):
+            raise InputError("images: there are none to apply the model to")
+        batch = max(1, ROWS // images[0].size)
+        parts = [self._look(images[i : i + batch]) for i in range(0, len(images), batch)]
+        fields = zip(*(vars(part).values() for part in parts), strict=True)
+        return Answer(*(np.concatenate(field) for field in fields))
+
+    def _look(self, images: np.ndarray) -> Answer:
+        encodings = [jrvae.encode(model, images) for model in self.models]
+        posteriors = [voted(one.probabilities) for one in encodings]
+        shares = self.consensus.probabilities(posteriors)
+        classes = shares.argmax(1)
+        own, mine = self.own[classes], encodings[self.best]
+        z, symmetry = mine.z_mean.copy(), self.symmetry[classes]
+        turns = "r" in self.model.settings.invariances
+        angle = sd = np.full(len(images), np.nan)
+        if turns:
+            found = angles.likelihood(self.model, images, z, own)
+            z[:, 0], _ = angles.angle(found, np.ones_like(symmetry))
+            angle, sd = angles.angle(found, symmetry)
+            angle = angles.wrapped(angle - self.zero[classes], symmetry)
+        made = angles.reconstructed(self.model, z, own)
+        error = np.sqrt(((made - images) ** 2).mean((1, 2)))
+        shift, scale = _placed(self.model, z)
+        latents = self.model.settings.latent_dim
+        return Answer(
+            classes=classes,
+            probability=shares.max(1),
+            agreement=self.consensus.agreement(posteriors, classes),
+            angle=np.rad2deg(angle),
+            angle_sd=np.rad2deg(sd),
+            symmetry=symmetry,
+            shift=shift,
+            scale=scale,
+            latents=mine.z_mean[:, -latents:],
+            latents_sd=mine.z_sd[:, -latents:],
+            error=error,
+            unlike=error > self.errors[round(100 * UNLIKE)],
+        )
+
+
+def keep(
+    images: np.ndarray, models: Sequence[Any], objectives: Sequence[float], seed: int = 0
+) -> Kept:
+    """Make the model to keep of a trajectory's seeds.
+
+    Args:
+        images: All of the study's, shape (n, h, w), in [0, 1].
+        models: Of each seed that trained.
+        objectives: What each reached; the highest is kept.
+        seed: Of the consensus.
+
+    Returns:
+        The kept models, with classes, symmetries and angles that fit together.
+    """
+    best = int(np.argmax(objectives))
+    posteriors = [voted(jrvae.encode(model, images).probabilities) for model in models]
+    agreed = consensus.find(posteriors, seed)
+    classes = agreed.probabilities(posteriors).argmax(1)
+    count = agreed.parts.shape[2]
+    shared = posteriors[best].T @ np.eye(count)[classes]
+    own = linear_sum_assignment(shared.T, maximize=True)[1]
+    symmetry = np.ones(count, int)
+    if "r" in models[best].settings.invariances:
+        symmetry = _symmetries(models[best], own)
+    none = np.zeros(count), np.full(101, np.inf)
+    first = Kept(models, best, agreed, own, symmetry, *none).look(images)
+    zero = [
+        angles.mean(np.deg2rad(first.angle[first.classes == c]), symmetry[c]) for c in range(count)
+    ]
+    errors = np.quantile(first.error, np.linspace(0, 1, 101))
+    return Kept(models, best, agreed, own, symmetry, np.array(zero), errors)
+
+
+def voted(probabilities: np.ndarray) -> np.ndarray:
+    """Give a model without classes, K = 0, a single one."""
+    return probabilities if probabilities.shape[1] else np.ones((len(probabilities), 1))
+
+
+def write(path: str, kept: Kept, about: Mapping[str, Any], **facts: Any) -> None:
+    """Write the kept model: its weights as in models/*.h5, and what goes with them.
+
+    Args:
+        path: model.h5.
+        kept: What to write.
+        about: Datasets beside it: of which seed it is, and why.
+        **facts: What made it.
+    """
+    data = dict(about)
+    for i, model in enumerate(kept.models):
+        at = f"members/{i}/weights"
+        data |= {f"{at}/{name}": values for name, values in jrvae.weights(model).items()}
+    data |= {f"weights/{name}": values for name, values in jrvae.weights(kept.model).items()}
+    data |= {
+        "best": kept.best,
+        "consensus/weights": kept.consensus.weights,
+        "consensus/parts": kept.consensus.parts,
+        "classes/own": kept.own,
+        "classes/symmetry": kept.symmetry,
+        "classes/zero": kept.zero,
+        "errors": kept.errors,
+    }
+    what = kept.model.settings.model_dump(mode="json")
+    storage.write(path, data, kind="kept model", model=what, **facts)
+
+
+def read(path: str) -> Kept:
+    """Read what `write` wrote.
+
+    Raises:
+        InputError: If the file is missing or of another kind.
+    """
+    data = storage.read(path, kind="kept model")
+    settings = evaluation.model_in(path, kind="kept model")
+    models = [
+        evaluation.network(storage.group(data, f"members/{i}"), settings)
+        for i in range(len(data["consensus/weights"]))
+    ]
+    return Kept(
+        models,
+        int(data["best"]),
+        Consensus(data["consensus/weights"], data["consensus/parts"]),
+        data["classes/own"],
+        data["classes/symmetry"],
+        data["classes/zero"],
+        data["errors"],
+    )
+
+
+def columns(path: str) -> dict[str, np.ndarray]:
+    """Read classes.csv.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Column to values, shape (n,): numbers, NaN where there is none, or, of files and labels,
+        text.
+    """
+    table = storage.read_table(path)
+    return {
+        name: np.array(
+            [row[name] if name in ("file", "label") else float(row[name] or "nan") for row in table]
+        )
+        for name in table[0]
+    }
+
+
+def rows(answer: Answer, images: Mapping[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+    """Give the rows of classes.csv.
+
+    Args:
+        answer: Of these images.
+        images: Datasets of images.h5: where there are any, sources and labels.
+
+    Yields:
+        Column to value each, numbers rounded to what they are worth.
+    """
+    files, names = images.get("files"), images.get("names")
+    for i in range(len(answer.classes)):
+        row: dict[str, Any] = {"image": i}
+        if files is not None:
+            row["file"] = files[images["file"][i]]
+        row |= {key: int(images[key][i]) for key in ("page", "y", "x") if key in images}
+        row |= {
+            "class": int(answer.classes[i]) + 1,
+            "probability": f"{answer.probability[i]:.3f}",
+            "agreement": f"{answer.agreement[i]:.3f}",
+            "angle": _number(answer.angle[i], ".1f"),
+            "angle_sd": _number(answer.angle_sd[i], ".1f"),
+            "symmetry": int(answer.symmetry[i]),
+            "shift_y": _number(answer.shift[i, 0], ".2f"),
+            "shift_x": _number(answer.shift[i, 1], ".2f"),
+            "scale": _number(answer.scale[i], ".3f"),
+        }
+        for j in range(answer.latents.shape[1]):
+            row[f"latent_{j + 1}"] = f"{answer.latents[i, j]:.4f}"
+            row[f"latent_{j + 1}_sd"] = f"{answer.latents_sd[i, j]:.4f}"
+        row |= {"error": f"{answer.error[i]:.4f}", "unlike": int(answer.unlike[i])}
+        if images.get("labels") is not None:
+            row["label"] = names[images["labels"][i]]
+        yield row
+
+
+def _number(value: float, form: str) -> str:
+    return f"{value:{form}}" if np.isfinite(value) else ""
+
+
+def _symmetries(model: Any, own: np.ndarray) -> np.ndarray:
+    polar = angles.Polar(tuple(model.settings.image_shape))
+    z = np.zeros((len(own), model.z_dim), np.float32)
+    lying = angles.decoded(model, z, own, polar.coordinates)
+    return np.array([angles.symmetry(one) for one in lying.reshape(len(own), -1, angles.SAMPLED)])
+
+
+def _placed(model: Any, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where objects are, pixels from the middle down and to the right, and how large."""
+    invariances, at = model.settings.invariances, 1 if "r" in model.settings.invariances else 0
+    shift, scale = np.full((len(z), 2), np.nan), np.full(len(z), np.nan)
+    if "t" in invariances:
+        moved = z[:, at : at + 2] * np.asarray(model.t_prior, np.float32)
+        at += 2
+    if "s" in invariances:
+        scale = 1 / (1 + float(model.sc_prior) * z[:, at])
+    if "t" in invariances:
+        # The middle of the decoder's coordinates lies where grid @ turn * scale + moved = 0.
+        phi = z[:, 0] if "r" in invariances else np.zeros(len(z))
+        middle = -moved * (np.nan_to_num(scale, nan=1.0))[:, None]
+        down = middle[:, 0] * np.cos(phi) + middle[:, 1] * np.sin(phi)
+        left = -middle[:, 0] * np.sin(phi) + middle[:, 1] * np.cos(phi)
+        h, w = model.settings.image_shape
+        shift = np.stack((down * (h - 1) / 2, -left * (w - 1) / 2), 1)
+    return shift, scale

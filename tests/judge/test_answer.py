@@ -1,0 +1,114 @@
+"""What the kept model says of images."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_model import shaken, small, some_images
+
+import keep_model
+from zbo.base import storage
+from zbo.judge import answer
+from zbo.judge.angles import reconstructed
+from zbo.trainer import jrvae
+
+SHAPE = (11, 11)
+SCRIPTS = Path(keep_model.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def kept():
+    images = some_images(60, SHAPE)
+    models = [shaken(small(image_shape=SHAPE, invariances=("r", "t")), seed=s) for s in (1, 2, 3)]
+    return answer.keep(images, models, [1.0, 3.0, 2.0])
+
+
+def test_the_seed_with_the_highest_objective_is_kept(kept):
+    assert kept.model is kept.models[1]
+
+
+def test_what_is_read_says_what_was_written(kept, tmp_path):
+    images = some_images(9, SHAPE, seed=4)
+    answer.write(tmp_path / "model.h5", kept, {"name": "optimum-1"})
+    read = answer.read(tmp_path / "model.h5")
+    for name, value in vars(kept.look(images)).items():
+        np.testing.assert_array_equal(value, getattr(read.look(images), name), err_msg=name)
+    # Its weights lie where those of models/*.h5 do.
+    data = storage.read(tmp_path / "model.h5", kind="kept model")
+    weights = jrvae.weights(kept.model)
+    np.testing.assert_array_equal(
+        data["weights/encoder_z.fc13.bias"], weights["encoder_z.fc13.bias"]
+    )
+
+
+def test_batches_change_nothing(kept, monkeypatch):
+    images = some_images(9, SHAPE, seed=4)
+    whole = kept.look(images)
+    monkeypatch.setattr(answer, "ROWS", 2 * 121)
+    for name, value in vars(kept.look(images)).items():
+        np.testing.assert_allclose(value, getattr(whole, name), atol=0.01, err_msg=name)
+
+
+def test_images_unlike_those_seen_are_told(kept):
+    """Pixels beyond any it can decode: whatever it makes of them, it is wrong."""
+    assert kept.look(some_images(60, SHAPE)).unlike.sum() <= 1
+    assert kept.look(some_images(8, SHAPE) + 2).unlike.all()
+
+
+def test_shifts_are_where_the_object_went():
+    """A model that decodes a spot at its origin, moved by known latents."""
+    model = shaken(small(image_shape=SHAPE, classes=0, invariances=("r", "t")))
+    model.decoder.forward = lambda at, z: torch.exp(-8 * (at**2).sum(-1))
+    z = np.array([[0.7, 0.9, -1.2, 0, 0]], np.float32)
+    (image,) = reconstructed(model, z, np.zeros(1, int))
+    weight = image / image.sum()
+    down, right = ((np.mgrid[:11, :11] - 5) * weight).sum((1, 2))
+    shift, _ = answer._placed(model, z)
+    np.testing.assert_allclose(shift[0], (down, right), atol=0.1)
+
+
+def test_a_model_without_classes_has_one():
+    images = some_images(12, SHAPE)
+    found = answer.keep(images, [shaken(small(image_shape=SHAPE, classes=0))], [0.0]).look(images)
+    assert (found.classes == 0).all() and (found.probability == 1).all()
+
+
+def test_rows_name_the_source(kept):
+    images = {
+        "images": some_images(2, SHAPE),
+        "files": np.array(["a.tif", "b.tif"]),
+        "file": np.array([1, 0]),
+        "page": np.array([0, 3]),
+        "y": np.array([5, 6]),
+        "x": np.array([7, 8]),
+        "labels": np.array([0, 1]),
+        "names": np.array(["rod", "disc"]),
+    }
+    first, second = answer.rows(kept.look(images["images"]), images)
+    assert [first[key] for key in ("file", "page", "y", "x", "label")] == ["b.tif", 0, 5, 7, "rod"]
+    assert second["label"] == "disc" and second["class"] >= 1
+
+
+def test_pyroved_loads_model_pt_as_the_readme_says(kept, tmp_path):
+    torch.save(keep_model.for_pyroved(kept.model), tmp_path / "model.pt")
+    told = f"""
+from zbo.trainer.pyroved import pyroved as pv
+import torch
+saved = torch.load({str(tmp_path / "model.pt")!r})
+model = getattr(pv.models, saved["class"])(**saved["arguments"])
+model.load_state_dict(saved["weights"])
+z_mean, z_sd, classes = model.encode(torch.linspace(0, 1, 121).reshape(1, 11, 11))
+print(*z_mean[0].tolist(), int(classes[0]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", told], capture_output=True, text=True, check=False, cwd=SCRIPTS
+    )
+    assert done.returncode == 0, done.stderr
+    *z, found = map(float, done.stdout.split())
+    image = np.linspace(0, 1, 121, dtype=np.float32).reshape(1, 11, 11)
+    expected = jrvae.encode(kept.model, image)
+    np.testing.assert_allclose(z, expected.z_mean[0], rtol=1e-4, atol=1e-5)
+    assert found == expected.probabilities[0].argmax()

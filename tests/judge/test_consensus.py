@@ -1,0 +1,61 @@
+"""What seeds agree on, with seeds made up."""
+
+import numpy as np
+import pytest
+
+from zbo.judge import consensus
+from zbo.judge.scores import label_scores
+
+TRUTH = np.repeat([0, 1, 2], (60, 50, 40))
+
+
+def seed_of(order, wrong=0.0, rng=None, sure=0.9):
+    """A seed's posteriors: the truth, classes renamed, some images at random."""
+    found = np.array(order)[TRUTH]
+    if wrong:
+        lost = rng.random(len(found)) < wrong
+        found[lost] = rng.integers(0, 3, lost.sum())
+    return np.eye(3)[found] * (sure - (1 - sure) / 2) + (1 - sure) / 2
+
+
+def test_seeds_that_agree_but_for_names_agree():
+    seeds = [seed_of([0, 1, 2]), seed_of([2, 0, 1]), seed_of([1, 2, 0])]
+    agreed = consensus.find(seeds)
+    shares = agreed.probabilities(seeds)
+    np.testing.assert_array_equal(shares.argmax(1), TRUTH)  # largest class first
+    np.testing.assert_allclose(shares.sum(1), 1)
+    np.testing.assert_array_equal(agreed.agreement(seeds, TRUTH), 1)
+    np.testing.assert_allclose(consensus.agreement(seeds), 1)
+
+
+def test_together_they_are_better_than_each():
+    rng = np.random.default_rng(0)
+    seeds = [seed_of(rng.permutation(3), 0.3, rng) for _ in range(9)]
+    found = consensus.find(seeds).probabilities(seeds).argmax(1)
+    each = [label_scores(one.argmax(1), TRUTH).accuracy for one in seeds]
+    assert label_scores(found, TRUTH).accuracy > 0.97 > max(each)
+
+
+def test_a_seed_that_collapsed_weighs_little_and_changes_nothing():
+    collapsed = np.tile([0.0, 1.0, 0.0], (len(TRUTH), 1))
+    seeds = [seed_of([0, 1, 2]), seed_of([2, 0, 1]), collapsed, seed_of([1, 2, 0])]
+    weights = consensus.weigh(seeds)
+    assert weights.sum() == pytest.approx(1) and weights[2] < weights[0] / 3
+    assert weights[0] == pytest.approx(weights[1])
+    agreed = consensus.find(seeds)
+    np.testing.assert_array_equal(agreed.probabilities(seeds).argmax(1), TRUTH)
+
+
+def test_an_image_the_seeds_are_torn_about_is_doubtful():
+    seeds = [seed_of([0, 1, 2]) for _ in range(4)]
+    for one in seeds[:2]:
+        one[0] = one[-1]  # two of four say that the first image is of the last class
+    agreed = consensus.find(seeds)
+    shares = agreed.probabilities(seeds)
+    assert shares[0].max() < 0.65 < shares[1].max()
+    assert agreed.agreement(seeds, TRUTH)[0] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_single_class_needs_no_agreement():
+    agreed = consensus.find([np.ones((5, 1))] * 2)
+    np.testing.assert_allclose(agreed.probabilities([np.ones((5, 1))] * 2), 1)
