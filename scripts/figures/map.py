@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     prepared = storage.read(args.images, kind="images")
     found = answer.columns(args.classes)
     with plots.style():
-        if "y" in prepared:
+        if panels.in_micrographs(prepared):
             figure = _micrographs(prepared, found)
         else:
             figure = plots.figure(plots.PAGE, 0.6)

@@ -19,7 +19,7 @@ from zbo.base import channels, command, config, storage
 from zbo.base.compared import named
 from zbo.base.errors import InputError
 from zbo.base.storage import DONE
-from zbo.drawing import plots
+from zbo.drawing import panels, plots
 from zbo.judge import spread
 from zbo.judge.scores import CONSENSUS, is_trained
 
@@ -134,7 +134,7 @@ def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any
         "pictures": [
             picture(folder / "figures" / f"{name}.png", captions, words)
             for name in figures
-            if name != "map" or "y" in images
+            if name != "map" or panels.in_micrographs(images)
         ],
         "scores": score_table(folder / "scores.csv"),
     }

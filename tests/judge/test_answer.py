@@ -88,7 +88,13 @@ def test_rows_name_the_source(kept):
         "names": np.array(["rod", "disc"]),
     }
     first, second = answer.rows(kept.look(images["images"]), images)
-    assert [first[key] for key in ("file", "page", "y", "x", "label")] == ["b.tif", 0, 5, 7, "rod"]
+    assert [first[key] for key in ("file", "page", "y", "x", "label")] == [
+        "b.tif",
+        "0",
+        "5",
+        "7",
+        "rod",
+    ]
     assert second["label"] == "disc" and second["class"] >= 1
 
 

@@ -334,6 +334,14 @@ def upright(images: np.ndarray, angles: np.ndarray) -> np.ndarray:
     return np.stack(turned)
 
 
+def in_micrographs(prepared: Mapping[str, np.ndarray]) -> bool:
+    """Tell whether images of images.h5 were cut out of pictures that hold several."""
+    if "y" not in prepared:
+        return False
+    places = np.stack((prepared["file"], prepared["page"]), 1)
+    return len(np.unique(places, axis=0)) < len(places)
+
+
 def say_left_out(figure: Figure, classes: np.ndarray, shown: Sequence[int]) -> None:
     """Say under a figure how many classes it leaves out, where it does."""
     if left := len(np.unique(classes)) - len(shown):

@@ -256,7 +256,7 @@ def rows(answer: Answer, images: Mapping[str, np.ndarray]) -> Iterator[dict[str,
         row: dict[str, Any] = {"image": i}
         if files is not None:
             row["file"] = files[images["file"][i]]
-        row |= {key: int(images[key][i]) for key in ("page", "y", "x") if key in images}
+        row |= {key: f"{images[key][i]:g}" for key in ("page", "y", "x") if key in images}
         row |= {
             "class": int(answer.classes[i]) + 1,
             "probability": f"{answer.probability[i]:.3f}",
