@@ -116,6 +116,7 @@ def test_what_a_trial_keeps_is_what_its_training_gave(prepared, monkeypatch):
         ends = {
             name: float(getattr(history, name)[-1]) for name in ("reconstruction", "kl_c", "kl_d")
         }
+        ends["latents"] = network.settings.latent_dim
         given.append(objective.Learned(jrvae.manifolds(network, 4), **vars(encoding), **ends))
         return real(network, images, history)
 
