@@ -126,7 +126,7 @@ def test_objectives_by_name_and_ones_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     own = score(phi, ObjectiveSettings(name="own:brightness"))
     assert own.objective == pytest.approx(float(phi.mean()))
-    known = "l1, l1-l2, information, elbo"
+    known = "l1, l1-l2, information, factors, elbo"
     with pytest.raises(InputError, match=f"no objective 'l3'; choose from {known}, or"):
         score(phi, ObjectiveSettings(name="l3"))
 
