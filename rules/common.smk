@@ -118,11 +118,14 @@ def settings_for(*keys):
 
 
 def digests_of_own_functions(chosen):
+    goal = chosen.get("objective", {})
+    maximized = goal.get("name", "")
     named = [
         *chosen.get("trajectories", {}).get("families", []),
         chosen.get("space", {}).get("constraint", ""),
         (chosen.get("images", {}).get("patches") or {}).get("function") or "",
-        chosen.get("objective", {}).get("name", ""),
+        *([maximized] if isinstance(maximized, str) else maximized),
+        *goal.get("at_least", {}),
     ]
     return {name: own.source_digest(name) for name in named if ":" in name}
 

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from zbo.base import command, files, storage
 from zbo.base.errors import InputError
 from zbo.base.storage import DONE
-from zbo.search import evaluation, objective, optimize
+from zbo.search import evaluation, objective, optimize, pareto
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -38,9 +38,12 @@ def main(argv: list[str] | None = None) -> None:
     # Neither budget nor stopping rule is ours to know: they may change later, and what this file
     # says stays true.
     settings = optimize.settings_of(args.settings, iterations=sys.maxsize)
-    optimizer = optimize.Optimizer(z, settings, args.settings["seed"])
+    several = len(scoring.names) > 1
+    latents = evaluation.model_in(args.trials[0], kind="trial").latent_dim
+    floors, chosen = (scoring.floors, pareto.choice(scoring, latents)) if several else ((), ())
+    optimizer = optimize.Optimizer(z, settings, args.settings["seed"], floors, chosen)
     optimizer.improvements = list(before.get("improvements", []))
-    for observed in zip(seen["index"], seen["objective"], seen["variance"], strict=True):
+    for observed in zip(seen["index"], seen["objectives"], seen["variances"], strict=True):
         optimizer.tell(*observed)
     fit = optimizer.fit()
     optimizer.count_improvement()
@@ -55,8 +58,12 @@ def main(argv: list[str] | None = None) -> None:
             "beta": beta[fit.candidates],
             **{f"observed/{name}": values for name, values in seen.items()},
             "observed/z": z[seen["index"]],
-            "mean": fit.mean.astype(np.float32),
-            "sd": fit.sd.astype(np.float32),
+            # Of the first objective, which every figure shows, and of all where there are more.
+            "mean": fit.mean.reshape(len(z), -1)[:, 0].astype(np.float32),
+            "sd": fit.sd.reshape(len(z), -1)[:, 0].astype(np.float32),
+            "means": fit.mean.astype(np.float32) if several else None,
+            "sds": fit.sd.astype(np.float32) if several else None,
+            "front": optimizer.front if scoring.floors.count(None) > 1 else None,
             "acquisition": fit.acquisition.astype(np.float32),
             "improvements": np.array(optimizer.improvements),
             "spread": optimizer.spread,
@@ -91,7 +98,8 @@ def _observations(
     new = {
         "index": before["index"],
         "objective": np.array([trial.objective for trial in scored]),
-        "variance": np.array([trial.variance for trial in scored]),
+        "objectives": np.array([trial.objectives for trial in scored]),
+        "variances": np.array([trial.variances for trial in scored]),
         **{part: np.array([trial.mean(part) for trial in scored]) for part in objective.PARTS[1:]},
         "failed": np.array([trial.status != DONE for trial in scored]),
         "seconds": np.array([fact["seconds"] for fact in facts]),
@@ -111,11 +119,17 @@ def _show(args, seen, fit, optimizer) -> None:
         unit="iteration",
         prefix=Path(args.output).resolve().parts[-3],
         postfix=f"{len(seen['index'])} trials, best {np.nanmax(seen['objective']):.4g}, "
-        f"estimated optimum {fit.mean.max():.4g}, "
+        f"estimated optimum {_estimated(optimizer)}, "
         f"expected improvement {optimizer.improvements[-1]:.2g}",
         ncols=170,
     )
     print(line)
+
+
+def _estimated(optimizer: optimize.Optimizer) -> str:
+    """Posterior mean of what is recommended, of each objective."""
+    mean = np.atleast_1d(optimizer.fit().mean[optimizer.best_estimated])
+    return " and ".join(f"{value:.4g}" for value in mean)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import numpy as np
 
 from zbo.base import command, storage
 from zbo.base.errors import InputError
-from zbo.search import evaluation
+from zbo.search import evaluation, pareto
 from zbo.search.objective import ObjectiveSettings
 
 
@@ -18,16 +18,26 @@ def main(argv: list[str] | None = None) -> None:
     scoring = ObjectiveSettings(**args.settings["objective"])
     beta = storage.read(args.constants, kind="constants")["beta"]
     scored = [evaluation.score(*evaluation.read_trial(path), scoring) for path in args.trials]
-    objective = np.array([trial.objective for trial in scored])
-    if np.isnan(objective).all():
+    objectives = np.array([trial.objectives for trial in scored])
+    worked = np.flatnonzero(np.isfinite(objectives).all(1))
+    if not len(worked):
         raise InputError(
             f"{args.constants}: every constant trajectory failed to train; lower "
             "training.learning_rate (reasons: status in trials/constant-*.h5)"
         )
-    best = int(np.nanargmax(objective))
+    latents = evaluation.model_in(args.trials[0], kind="trial").latent_dim
+    best = int(
+        worked[
+            pareto.recommended(
+                objectives[worked],
+                np.zeros_like(objectives[worked]),
+                pareto.choice(scoring, latents),
+            )
+        ]
+    )
     storage.write(
         args.output,
-        {"beta": beta[[best]], "tried": beta[..., 0], "objective": objective},
+        {"beta": beta[[best]], "tried": beta[..., 0], "objective": objectives[:, 0]},
         kind="best_constant",
         settings=args.settings,
     )

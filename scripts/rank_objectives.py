@@ -28,7 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     rng = np.random.default_rng(args.settings["seed"])
     draws = rng.integers(0, len(judge), (args.resamples, len(judge)))
     rows = []
-    ranked = {name: of(measures) for name, of in OBJECTIVES.items()} | {args.judge: judge}
+    ranked = {
+        name: of(measures) for name, of in OBJECTIVES.items() if measures.keys() >= set(of.needs)
+    } | {args.judge: judge}
     for name, objective in tqdm(ranked.items(), unit="objective"):
         row = {"objective": name, "trainings": int(np.isfinite(objective).sum())}
         seeds, trajectories = _spread(objective[~table.constant])

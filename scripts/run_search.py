@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.search not in KNOWN:
         known = ", ".join(KNOWN)
         raise InputError(f"rivals.searches: there is no '{args.search}'; choose from {known}")
-    if (name := args.settings["objective"]["name"]) not in OBJECTIVES:
+    if (name := str(args.settings["objective"]["name"])) not in OBJECTIVES:
         known = ", ".join(OBJECTIVES)
         raise InputError(f"objective.name: '{name}' cannot be compared; choose from {known}")
     joint = channels.has_bounds(args.settings["trajectories"]["beta_d"])

@@ -51,7 +51,8 @@ def _row(
         return row
     row["loss"] = f"{model['loss'][-1]:.4f}"
     learned = evaluation.learned(model, trained, scoring.grid)
-    for column, value in asdict(objective.score(learned, scoring)).items():
+    found = asdict(objective.score(learned, scoring))
+    for column, value in ((part, found[part]) for part in objective.PARTS):
         if np.isfinite(value):  # some are about classes, and not every model has any
             row[column] = f"{value:.4f}"
     if (labels := images.get("labels")) is not None:

@@ -26,10 +26,13 @@ def score(phi, settings, probabilities=None):
     """Score manifolds; what else a training gives is even where a test does not care."""
     k = len(phi)
     q = np.full((6, k), 1 / k) if probabilities is None else np.asarray(probabilities)
-    codes = np.zeros((len(q), 3))
-    return objective.score(
-        Learned(phi.numpy(), q, codes, codes, reconstruction=1.0, kl_c=0.0, kl_d=0.0), settings
-    )
+    return objective.score(learned(phi, q), settings)
+
+
+def learned(phi, q, **terms):
+    terms = {"reconstruction": 1.0, "kl_c": 0.0, "kl_d": 0.0, "latents": 2} | terms
+    z = {"z_mean": np.zeros((len(q), 3)), "z_sd": np.ones((len(q), 3))}
+    return Learned(phi.numpy(), q, **(z | terms))
 
 
 def loss(x, y):
@@ -123,7 +126,7 @@ def test_objectives_by_name_and_ones_own(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     own = score(phi, ObjectiveSettings(name="own:brightness"))
     assert own.objective == pytest.approx(float(phi.mean()))
-    known = "l1, l1-l2, information, elbo"
+    known = "l1, l1-l2, information, factors, elbo"
     with pytest.raises(InputError, match=f"no objective 'l3'; choose from {known}, or"):
         score(phi, ObjectiveSettings(name="l3"))
 
@@ -140,19 +143,16 @@ def test_an_objective_of_ones_own_that_is_no_number_is_named(tmp_path, monkeypat
 
 
 def without_classes(name, **terms):
-    codes = np.zeros((6, 3))
-    terms = {"reconstruction": 1.0, "kl_c": 0.0, "kl_d": 0.0} | terms
-    learned = Learned(manifolds(classes=1).numpy(), np.empty((6, 0)), codes, codes, **terms)
-    return objective.score(learned, ObjectiveSettings(name=name))
+    seen = learned(manifolds(classes=1), np.empty((6, 0)), **terms)
+    return objective.score(seen, ObjectiveSettings(name=name))
 
 
 def test_the_evidence_lower_bound_by_hand():
     """Every term counts once, whatever the trajectory made of them, with classes or without."""
     terms = {"reconstruction": 10.0, "kl_c": 2.5, "kl_d": 0.25}
     assert without_classes("elbo", **terms).objective == -12.75
-    codes = np.zeros((6, 3))
-    learned = Learned(manifolds().numpy(), np.full((6, 3), 1 / 3), codes, codes, **terms)
-    found = objective.score(learned, ObjectiveSettings(name="elbo"))
+    seen = learned(manifolds(), np.full((6, 3), 1 / 3), **terms)
+    found = objective.score(seen, ObjectiveSettings(name="elbo"))
     assert found.objective == -12.75
     assert found.l1 == score(manifolds(), SETTINGS).l1  # the parts are told all the same
 
@@ -179,3 +179,33 @@ def test_information_by_hand():
 def test_a_window_larger_than_the_images_is_refused():
     with pytest.raises(InputError, match=r"objective.window: 5 pixels .* 4 x 9"):
         score(manifolds(shape=(4, 9)), SETTINGS)
+
+
+def test_factors_by_hand_without_the_angle():
+    """KL of N(m, s) to N(0, 1) is (m^2 + s^2 - 1) / 2 - log s; the first column is an angle."""
+    z = {
+        "z_mean": np.array([[9.0, 2.0, 0.0], [9.0, -2.0, 0.0]]),
+        "z_sd": np.array([[0.001, 1.0, 1.0], [0.001, 1.0, 1.0]]),
+    }
+    seen = learned(manifolds(), np.full((2, 3), 1 / 3), **z)
+    np.testing.assert_allclose(objective.nats(*(at[:, 1:] for at in z.values())), [2.0, 0.0])
+    found = objective.score(seen, ObjectiveSettings(name="factors"))
+    assert found.objective == found.factors == 2.0
+    assert found.active == 1  # the second never moves
+
+
+def test_several_objectives_are_told_in_the_order_named():
+    seen = learned(manifolds(), np.eye(3)[[0, 1, 2, 0, 1, 2]], reconstruction=7.0)
+    settings = ObjectiveSettings(name=["information", "elbo"], at_least={"factors": 1})
+    found = objective.score(seen, settings)
+    assert settings.names == ("information", "elbo", "factors")
+    assert settings.floors == (None, None, 1)
+    np.testing.assert_allclose(found.objectives, (np.log(3), -7.0, 0.0))
+    assert found.objective == found.objectives[0]
+
+
+def test_a_floor_alone_and_an_unknown_one_are_refused():
+    with pytest.raises(InputError, match="nothing is left to maximize"):
+        ObjectiveSettings(name="factors", at_least={"factors": 1})
+    with pytest.raises(InputError, match=r"objective\.at_least: there is no objective 'factor'"):
+        score(manifolds(), ObjectiveSettings(name="l1", at_least={"factor": 1}))

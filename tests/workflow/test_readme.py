@@ -35,7 +35,9 @@ def test_own_functions(tmp_path, monkeypatch):
     assert beta.min() >= 1 and beta.max() <= 5
     manifolds = np.random.default_rng(0).random((3, 4, 4, 8, 8)).astype(np.float32)
     codes = np.zeros((6, 3))
-    learned = objective.Learned(manifolds, np.full((6, 3), 1 / 3), codes, codes, 1.0, 0.0, 0.0)
+    learned = objective.Learned(
+        manifolds, np.full((6, 3), 1 / 3), codes, codes + 1, 1.0, 0.0, 0.0, 2
+    )
     settings = objective.ObjectiveSettings(name="mine:contrast")
     assert objective.score(learned, settings).objective > 0
     sys.modules.pop("mine")

@@ -124,22 +124,36 @@ KINDS: dict[str, Kind] = {
             "beta": BETA,
             "observed/index": Dataset("trial", "", "which feasible point was tried"),
             "observed/z": Dataset("trial, latent", "1", "its latent point"),
-            "observed/objective": Dataset("trial", "of the objective", "mean over its seeds"),
-            "observed/variance": Dataset(
-                "trial", "of the objective, squared", "noise variance of that mean; NaN if unknown"
+            "observed/objective": Dataset(
+                "trial", "of the objective", "mean over its seeds; of several objectives the first"
+            ),
+            "observed/objectives": Dataset(
+                "trial, objective", "of each objective", "mean over its seeds"
+            ),
+            "observed/variances": Dataset(
+                "trial, objective",
+                "of each objective, squared",
+                "noise variance of that mean; NaN if unknown",
             ),
             "observed/failed": Dataset("trial", "", "whether it failed"),
             "observed/seconds": Dataset("trial", "s", "wall time of its training"),
             "observed/*": Dataset("trial", "of the objective", "part of the objective"),
             "mean": Dataset("point", "of the objective", "posterior mean at the feasible points"),
             "sd": Dataset("point", "of the objective", "posterior standard deviation there"),
+            "means": Dataset(
+                "point, objective", "of each objective", "posterior means, if there are several"
+            ),
+            "sds": Dataset(
+                "point, objective", "of each objective", "posterior standard deviations, likewise"
+            ),
+            "front": Dataset("", "", "feasible points on the front of two objectives"),
             "acquisition": Dataset("point", "", "acquisition function there"),
             "improvements": Dataset(
                 "iteration", "of the objective", "largest expected improvement at each iteration"
             ),
             "spread": Dataset("", "of the objective", "standard deviation over all trials"),
             "best_evaluated": Dataset("", "", "feasible point of the best trial"),
-            "best_estimated": Dataset("", "", "feasible point of the highest posterior mean"),
+            "best_estimated": Dataset("", "", "feasible point that is recommended"),
             "surrogate/*": Dataset("...", "", "hyperparameters of the Gaussian process"),
         },
     ),

@@ -43,6 +43,8 @@ OBJECTIVES = {
     "l1": Objective("ℓ1, the paper's", ("l1",)),
     "l1-l2": Objective("ℓ1 - ℓ2", ("l1", "l2"), lambda l1, l2: l1 - l2),
     "information": Objective("information of image and class, nats", ("information",)),
+    # What the continuous latents carry; angle and shifts are no finding about a particle.
+    "factors": Objective("information of image and factors, nats", ("factors",)),
     # Both KL terms at full weight (Kingma and Welling 2014, eq. 3): comparable between
     # trajectories, as the loss, which each weighs for itself, is not. The reconstruction term alone
     # would not do: the less the KL terms weigh, the better it gets.

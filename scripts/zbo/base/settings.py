@@ -73,6 +73,16 @@ NumberOrLearned = Annotated[
     Annotated[Positive, Tag("number")] | Annotated[str, Field(pattern=r"^learned$"), Tag("word")],
     Discriminator(lambda given: "word" if isinstance(given, str) else "number"),
 ]
+Names = Annotated[
+    Annotated[str, AfterValidator(_objective), Tag("one")]
+    | Annotated[
+        tuple[Annotated[str, AfterValidator(_objective)], ...],
+        Len(1, 2),
+        AfterValidator(_distinct),
+        Tag("several"),
+    ],
+    Discriminator(lambda given: "several" if isinstance(given, list | tuple) else "one"),
+]
 Compared = Annotated[str, Field(pattern=rf"^({compared.PATTERN})$")]
 if TYPE_CHECKING:  # a literal of a table is more than a type checker reads
     Search = str
@@ -310,9 +320,18 @@ class ObjectiveSettings(Section):
     """What is maximized (table 2)."""
 
     section: ClassVar = "objective"
-    name: Annotated[str, AfterValidator(_objective)] = "l1"
-    """l1, l1-l2, information (mutual information of image and class), elbo (evidence lower bound),
-    or your own as module:function (see scripts/zbo/search/objective.py)."""
+    name: Names = "l1"
+    """l1, l1-l2, information (mutual information of image and class), factors (nats that the
+    continuous latents carry, angle and shifts not counted), elbo (evidence lower bound), or your
+    own as module:function (see scripts/zbo/search/objective.py). Two in a list are searched for
+    together: the search looks for the front of their trade-off."""
+    at_least: dict[str, Number] = Field(default={})
+    """Floors, {factors: 1}: what is maximized among trajectories that keep to them. Any of the
+    objectives above may have one."""
+    choose: Literal["active", "knee"] = "active"
+    """What is taken from the front of two objectives. active - the most of the other where factors
+    is at least one nat per latent (without factors among them, the knee). knee - the point
+    farthest above the line between the front's ends."""
     grid: Annotated[Integer, Ge(2)] = 12
     """B, images per side of a manifold."""
     window: Annotated[Integer, AfterValidator(_odd), Ge(3)] = 5
@@ -321,6 +340,26 @@ class ObjectiveSettings(Section):
     """Standard deviation of the SSIM window, pixels."""
     pairs: Count = 1000
     """Pairs of grid locations per class in l2."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that is asked of a training: what is maximized, then what has a floor alone."""
+        named = (self.name,) if isinstance(self.name, str) else self.name
+        return *named, *(name for name in self.at_least if name not in named)
+
+    @property
+    def floors(self) -> tuple[float | None, ...]:
+        """The floor of each of `names`, or None."""
+        return tuple(self.at_least.get(name) for name in self.names)
+
+    @model_validator(mode="after")
+    def _something_to_maximize(self) -> Self:
+        if all(floor is not None for floor in self.floors):
+            raise InputError(
+                f"objective.at_least: {', '.join(self.names)}: each has a floor and nothing is "
+                "left to maximize; name one more in objective.name"
+            )
+        return self
 
 
 class SurrogateSettings(Section):
@@ -471,13 +510,19 @@ class Study(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         """Refuse what no section can see alone."""
-        classes, objective = self.model.classes, self.objective.name
+        classes = self.model.classes
         if isinstance(self.trajectories.beta_d, tuple) and classes < 2:
             raise InputError(
                 f"trajectories.beta_d: {classes} classes have no discrete KL term to search for; "
                 "give a number"
             )
-        if classes < 2 and objective in OBJECTIVES and OBJECTIVES[objective].about_classes:
+        about_classes = [
+            name
+            for name in self.objective.names
+            if name in OF_STUDY and OF_STUDY[name].about_classes
+        ]
+        if classes < 2 and about_classes:
+            objective = about_classes[0]
             raise InputError(
                 f"objective.name: '{objective}' is about classes and model.classes is {classes}: "
                 "there are none to tell apart; set objective.name to elbo or to your own as "

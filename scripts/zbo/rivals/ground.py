@@ -19,7 +19,7 @@ WHOLE_MODELS = ("manifolds", "probabilities", "z_mean", "z_sd")  # too large for
 OF_CLASSES = tuple(name for name in ABOUT_CLASSES if name != "agreement")  # of one training alone
 MEASURES = (
     *OF_CLASSES,
-    *("reconstruction", "kl_c", "kl_d"),
+    *("factors", "reconstruction", "kl_c", "kl_d"),
     *scores.LABEL_SCORES,
 )
 
@@ -64,6 +64,11 @@ def look(network, images: Mapping[str, np.ndarray], scoring: ObjectiveSettings) 
             "l2": objective.within_classes(decoded, scoring),
             **posterior_measures(encoding.probabilities[images["subset"]]),
         }
+    seen = (
+        z[images["subset"], -network.settings.latent_dim :]
+        for z in (encoding.z_mean, encoding.z_sd)
+    )
+    measures["factors"] = float(objective.nats(*seen).sum())
     return Look(manifolds, encoding, measures | judged)
 
 

@@ -45,15 +45,20 @@ class Scored:
 
     Attributes:
         status: "done", or why there is no objective.
-        objective: Mean over the replicates, NaN if failed.
-        variance: Of that mean, from the replicates' spread; NaN with fewer than two.
+        objectives: Mean over the replicates of each objective, NaN if failed, shape (p,).
+        variances: Of that mean, from the replicates' spread; NaN with fewer than two.
         scores: Of each replicate; none if its training failed.
     """
 
     status: str
-    objective: float
-    variance: float
+    objectives: np.ndarray
+    variances: np.ndarray
     scores: list[objective.Score]
+
+    @property
+    def objective(self) -> float:
+        """The objective; of several the first."""
+        return float(self.objectives[0])
 
     def mean(self, part: str) -> float:
         """Average one part of the score over the replicates; NaN if there are none."""
@@ -162,6 +167,7 @@ def learned(
         reconstruction=float(kept["reconstruction"][-1]),
         kl_c=float(kept["kl_c"][-1]),
         kl_d=float(kept["kl_d"][-1]),
+        latents=model.latent_dim,
     )
 
 
@@ -185,14 +191,16 @@ def score(trial: Trial, model: jrvae.ModelSettings, scoring: objective.Objective
         for i in range(len(trial.seeds)):
             one = {name: values[i] for name, values in trial.kept.items()}
             scores.append(objective.score(learned(one, model, scoring.grid), scoring))
-        if not np.isfinite([one.objective for one in scores]).all():
-            status = f"failed: objective '{scoring.name}' is not finite"
+        finite = np.isfinite([one.objectives for one in scores]).all(0)
+        if not finite.all():
+            status = f"failed: objective '{scoring.names[finite.argmin()]}' is not finite"
             log.warning(status)
+    unknown = np.full(len(scoring.names), np.nan)
     if status != DONE:
-        return Scored(status, np.nan, np.nan, scores)
-    values = np.array([one.objective for one in scores])
-    variance = float(values.var(ddof=1) / len(values)) if len(values) > 1 else np.nan
-    return Scored(status, float(values.mean()), variance, scores)
+        return Scored(status, unknown, unknown, scores)
+    values = np.array([one.objectives for one in scores])
+    variances = values.var(0, ddof=1) / len(values) if len(values) > 1 else unknown
+    return Scored(status, values.mean(0), variances, scores)
 
 
 def read_trial(path: str) -> tuple[Trial, jrvae.ModelSettings]:

@@ -3,7 +3,8 @@
 The paper's is structural similarity between and within learned manifolds (Biswas et al. 2023,
 table 2); models without classes are judged by their evidence lower bound. An objective of your own
 is a function `(learned, settings) -> float`, higher is better, named in the study file by import
-path (`my_module:my_objective`).
+path (`my_module:my_objective`). Two may be searched for at once, and others have a floor: a joint
+VAE is trained for classes and for what varies within them.
 """
 
 import math
@@ -39,6 +40,7 @@ class Learned:
         reconstruction: -log p(x|z, k), mean over images in the last cycle, nats.
         kl_c: KL term of the continuous latents, likewise, before scaling.
         kl_d: Of the discrete latent, likewise.
+        latents: L, how many of the last columns of z are factors, no angle, shift or scale.
     """
 
     manifolds: np.ndarray
@@ -48,22 +50,33 @@ class Learned:
     reconstruction: float
     kl_c: float
     kl_d: float
+    latents: int
 
 
 @dataclass(frozen=True)
 class Score:
-    """Objective and its parts of one training: ℓ1 and ℓ2 dimensionless, information in nats.
+    """Objective and its parts of one training.
 
-    All three are about classes, and NaN where there are none.
+    Attributes:
+        objective: What is maximized; of several the first.
+        l1: ℓ1 of table 2, dimensionless; like ℓ2 and information NaN where there are no classes.
+        l2: ℓ2 of table 2, dimensionless.
+        information: Mutual information of image and class, nats.
+        factors: What the continuous latents carry, angle, shifts and scale not counted, nats.
+        active: Active units among them (Burda et al. 2016), a count.
+        objectives: All that is asked for, as `ObjectiveSettings.names` has it.
     """
 
     objective: float
     l1: float
     l2: float
     information: float
+    factors: float
+    active: float
+    objectives: tuple[float, ...]
 
 
-PARTS = tuple(item.name for item in fields(Score))
+PARTS = tuple(item.name for item in fields(Score) if item.name != "objectives")
 
 
 def score(learned: Learned, settings: ObjectiveSettings, device: str = "cpu") -> Score:
@@ -75,7 +88,7 @@ def score(learned: Learned, settings: ObjectiveSettings, device: str = "cpu") ->
         device: Where images are compared, "cpu" or "cuda".
 
     Returns:
-        The objective, ℓ1, ℓ2 and information.
+        The objective and its parts.
 
     Raises:
         InputError: If the objective is unknown or gives no number, or the images are smaller than
@@ -84,18 +97,22 @@ def score(learned: Learned, settings: ObjectiveSettings, device: str = "cpu") ->
     manifolds = torch.as_tensor(learned.manifolds).to(device)
     own = check(settings, manifolds.shape[-2:])
     parts = dict.fromkeys(("l1", "l2", "information"), math.nan)
+    mean, sd = (z[:, z.shape[1] - learned.latents :] for z in (learned.z_mean, learned.z_sd))
+    parts |= {"factors": float(nats(mean, sd).sum()), "active": float(active_units(mean))}
     if learned.probabilities.shape[1]:
-        parts = {
+        parts |= {
             "l1": between_classes(manifolds, settings),
             "l2": within_classes(manifolds, settings),
             "information": information(learned.probabilities),
         }
-    if settings.name in OF_STUDY:
-        terms = {name: getattr(learned, name) for name in ("reconstruction", "kl_c", "kl_d")}
-        value = OF_STUDY[settings.name](parts | terms)
-    else:
-        value = _number(own(learned, settings), settings.name)
-    return Score(value, **parts)
+    terms = {name: getattr(learned, name) for name in ("reconstruction", "kl_c", "kl_d")}
+    values = tuple(
+        _number(own[name](learned, settings), name)
+        if name in own
+        else float(OF_STUDY[name](parts | terms))
+        for name in settings.names
+    )
+    return Score(values[0], **parts, objectives=values)
 
 
 def _number(found: Any, name: str) -> float:
@@ -108,7 +125,7 @@ def _number(found: Any, name: str) -> float:
         ) from None
 
 
-def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable | None:
+def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> dict[str, Callable]:
     """Check before a training that its result can be scored.
 
     Args:
@@ -116,7 +133,7 @@ def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable |
         image_shape: (h, w), pixels.
 
     Returns:
-        The person's own objective, where it is one.
+        The person's own among the objectives, by name.
 
     Raises:
         InputError: If the objective is unknown or the images are smaller than the window.
@@ -126,14 +143,17 @@ def check(settings: ObjectiveSettings, image_shape: Sequence[int]) -> Callable |
             f"objective.window: {settings.window} pixels do not fit into images of "
             f"{image_shape[0]} x {image_shape[1]}"
         )
-    if settings.name in OF_STUDY:
-        return None
-    if ":" in settings.name:
-        return by_path(settings.name, "objective.name")
-    raise InputError(
-        f"objective.name: there is no objective '{settings.name}'; choose from "
-        f"{', '.join(OF_STUDY)}, or give module:function"
-    )
+    own = {}
+    for name in settings.names:
+        key = "objective.at_least" if name in settings.at_least else "objective.name"
+        if ":" in name:
+            own[name] = by_path(name, key)
+        elif name not in OF_STUDY:
+            raise InputError(
+                f"{key}: there is no objective '{name}'; choose from {', '.join(OF_STUDY)}, or "
+                "give module:function"
+            )
+    return own
 
 
 def information(probabilities: np.ndarray) -> float:
@@ -148,6 +168,32 @@ def information(probabilities: np.ndarray) -> float:
         Nats, between 0 and log K.
     """
     return float(entropy(probabilities.mean(0)) - entropy(probabilities).mean())
+
+
+def nats(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
+    """Tell what each factor's latent carries: its KL term, the mean over images.
+
+    Args:
+        mean: Means of q(z|x) of the factors alone, without angle, shifts or scale, shape (n, L).
+        sd: Its standard deviations, same shape.
+
+    Returns:
+        Nats, shape (L,).
+    """
+    return ((np.square(mean) + np.square(sd) - 1) / 2 - np.log(sd)).mean(0)
+
+
+def active_units(mean: np.ndarray, threshold: float = 0.01) -> int:
+    """Count the factors whose posterior mean varies over images (Burda et al. 2016, section 5).
+
+    Args:
+        mean: As for `nats`.
+        threshold: Variance of the mean above which a latent is active.
+
+    Returns:
+        Between 0 and L.
+    """
+    return int((mean.var(0) > threshold).sum())
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:
@@ -252,18 +298,19 @@ def _loss(ssim: Tensor) -> Tensor:
 
 
 def _smooth(images: Tensor, settings: ObjectiveSettings) -> Tensor:
-    rows, columns = (_window(side, settings).to(images) for side in images.shape[-2:])
+    window = settings.window, settings.sigma
+    rows, columns = (_window(side, *window).to(images) for side in images.shape[-2:])
     return rows @ images @ columns.T
 
 
 @cache
-def _window(side: int, settings: ObjectiveSettings) -> Tensor:
+def _window(side: int, width: int, sigma: float) -> Tensor:
     # The Gaussian window as a banded matrix, (side - window + 1, side): at these sizes a matrix
     # product is several times faster than a convolution of one channel.
-    at = torch.arange(settings.window, dtype=torch.float64) - settings.window // 2
-    weight = torch.exp(-at.square() / (2 * settings.sigma**2))
-    places = side - settings.window + 1
+    at = torch.arange(width, dtype=torch.float64) - width // 2
+    weight = torch.exp(-at.square() / (2 * sigma**2))
+    places = side - width + 1
     matrix = torch.zeros(places, side, dtype=torch.float64)
     for place in range(places):
-        matrix[place, place : place + settings.window] = weight / weight.sum()
+        matrix[place, place : place + width] = weight / weight.sum()
     return matrix

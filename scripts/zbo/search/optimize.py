@@ -51,12 +51,20 @@ class Optimizer:
         seed: Of the starting design.
         floors: Of several objectives, the least that each has to be, or None: what has a floor is
             a constraint, the others (one or two) are maximized. Empty: all are maximized.
+        choice: Floors that decide what is recommended from a front and nothing else; empty takes
+            the knee.
     """
 
     def __init__(
-        self, z: np.ndarray, settings: Settings, seed: int, floors: pareto.Floors = ()
+        self,
+        z: np.ndarray,
+        settings: Settings,
+        seed: int,
+        floors: pareto.Floors = (),
+        choice: pareto.Floors = (),
     ) -> None:
-        self.z, self.settings, self.seed, self.floors = z, settings, seed, tuple(floors)
+        self.z, self.settings, self.seed = z, settings, seed
+        self.floors, self.choice = tuple(floors), tuple(choice or floors)
         self.observed = Observations()
         self.proposals = 0
         self.improvements: list[float] = []  # largest expected improvement at each proposal
@@ -202,18 +210,18 @@ class Optimizer:
             return int(index[np.nanargmax(objective)])
         worked = np.flatnonzero(np.isfinite(objective).all(1))
         sure = np.zeros_like(objective[worked])
-        return int(index[worked[pareto.recommended(objective[worked], sure, self.floors)]])
+        return int(index[worked[pareto.recommended(objective[worked], sure, self.choice)]])
 
     @property
     def best_estimated(self) -> int:
         """Index of the point with the highest posterior mean: what the search recommends.
 
-        Of several objectives, the knee of their front, or the best that keeps to the floors.
+        Of several objectives, what `pareto.recommended` takes.
         """
         fit = self.fit()
         if fit.mean.ndim == 1:
             return int(np.argmax(fit.mean))
-        return pareto.recommended(fit.mean, fit.sd, self.floors)
+        return pareto.recommended(fit.mean, fit.sd, self.choice)
 
     @property
     def front(self) -> np.ndarray:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from zbo.base.errors import InputError
+from zbo.base.settings import ObjectiveSettings
 from zbo.search.surrogate import (
     Fitted,
     Posterior,
@@ -204,6 +205,26 @@ def recommended(mean: np.ndarray, sd: np.ndarray, floors: Floors = ()) -> int:
     if len(free) == 1:
         return int(among[mean[among, free[0]].argmax()])
     return int(among[knee(mean[np.ix_(among, free)])])
+
+
+def choice(settings: ObjectiveSettings, latents: int) -> Floors:
+    """Say what `recommended` takes from a study's front: its floors, or the default's.
+
+    Args:
+        settings: Section `objective` of the study.
+        latents: L of its model: a factor is active where it carries a nat or more, which tells
+            apart about three states of it.
+
+    Returns:
+        The floor of each objective, or None; all None takes the knee.
+    """
+    asked = settings.floors
+    if asked.count(None) == 2 and settings.choose == "active":
+        return tuple(
+            float(latents) if name == "factors" else floor
+            for name, floor in zip(settings.names, asked, strict=True)
+        )
+    return asked
 
 
 def _acquisition(
