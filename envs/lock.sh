@@ -10,9 +10,10 @@ torch_only=(torch torchvision triton cuda-bindings cuda-pathfinder cuda-toolkit
     nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx)
 compile=(uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
     --no-header --no-annotate --no-emit-index-url --no-emit-find-links)
-# Both files are resolved together first, so that one environment can hold them.
+# Both files are resolved together first, so that one environment can hold them. What is locked stays where it can.
 together=$(mktemp)
 trap 'rm -f "$together"' EXIT
+cat requirements.txt workflow.txt >"$together"
 "${compile[@]}" requirements.in workflow.in -o "$together"
 "${compile[@]}" -c "$together" "${torch_only[@]/#/--no-emit-package=}" requirements.in -o requirements.txt
 "${compile[@]}" -c "$together" workflow.in -o workflow.txt
