@@ -11,7 +11,7 @@ import numpy as np
 from zbo.base import command, storage
 from zbo.base.storage import DONE
 from zbo.judge import consensus, scores
-from zbo.search import evaluation, objective
+from zbo.search import collapse, evaluation, objective
 from zbo.search.objective import ObjectiveSettings
 
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> None:
     scoring = ObjectiveSettings(**args.settings["objective"])
     images = storage.read(args.images, kind="images")
     columns = ["model", "classes", "replicate", "seed", "status", *scores.LABEL_SCORES, "rotation"]
-    columns += [*objective.PARTS, "loss", "seconds"]
+    columns += [*objective.PARTS, "loss", "seconds", "collapse"]
     rows = [_row(path, images, scoring, args.settings["model"]["classes"]) for path in args.models]
     rows += _agreed(args.models, images.get("labels"))
     if "labels" in images:  # alone can tell what clusters of pixels are worth
@@ -50,6 +50,7 @@ def _row(
     if model["status"] != DONE:
         return row
     row["loss"] = f"{model['loss'][-1]:.4f}"
+    row["collapse"] = "; ".join(collapse.named(model, trained.latent_dim))
     learned = evaluation.learned(model, trained, scoring.grid)
     found = asdict(objective.score(learned, scoring))
     for column, value in ((part, found[part]) for part in objective.PARTS):

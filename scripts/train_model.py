@@ -7,7 +7,7 @@ import numpy as np
 from zbo.base import channels, command, storage
 from zbo.base.compared import Compared, named
 from zbo.base.errors import InputError
-from zbo.search import evaluation
+from zbo.search import collapse, evaluation
 from zbo.trainer import jrvae, training
 from zbo.trainer.checkpoint import Checkpoint
 
@@ -86,6 +86,9 @@ def main(argv: list[str] | None = None) -> None:
     )
     checkpoints[0].remove()
     print(f"{args.output}: {trial.status} ({seconds:.0f} s)")
+    if trial.status == storage.DONE:
+        for sentence in collapse.named(kept, model.latent_dim):
+            print(f"{args.model} {args.replicate}: {sentence}")
 
 
 def _decoded(kept: dict[str, np.ndarray], model: jrvae.ModelSettings) -> dict[str, np.ndarray]:

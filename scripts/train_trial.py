@@ -6,7 +6,7 @@ import numpy as np
 
 from zbo.base import channels, command, storage
 from zbo.base.errors import InputError
-from zbo.search import evaluation
+from zbo.search import collapse, evaluation
 from zbo.trainer import training
 from zbo.trainer.checkpoint import Checkpoint
 
@@ -74,6 +74,11 @@ def main(argv: list[str] | None = None) -> None:
     for checkpoint in checkpoints:
         checkpoint.remove()
     print(f"{args.output}: {trial.status} ({seconds:.0f} s)")
+    if trial.status == storage.DONE:
+        for i, seed in enumerate(seeds):
+            kept = {name: values[i] for name, values in trial.kept.items()}
+            for sentence in collapse.named(kept, model.latent_dim):
+                print(f"{args.trial}, seed {seed}: {sentence}")
 
 
 if __name__ == "__main__":

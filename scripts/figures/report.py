@@ -264,7 +264,8 @@ def score_table(path: Path) -> dict[str, Any]:
         path: scores.csv.
 
     Returns:
-        `head`, names of the columns, and `rows`, one a model: its name, seeds, and cells.
+        `head`, names of the columns; `rows`, one a model: its name, seeds, and cells; and
+        `collapsed`, what collapsed in which model, in sentences.
     """
     rows = storage.read_table(path)
     shown = [name for name in COLUMNS if any(row.get(name) for row in rows)]
@@ -283,7 +284,13 @@ def score_table(path: Path) -> dict[str, Any]:
         if of_model[0]["classes"] == "0":
             name = name.replace("jrVAE", "rVAE")
         table.append([name, seeds, *cells])
-    return {"head": ["model", "seeds", *(COLUMNS[name][0] for name in shown)], "rows": table}
+    head = ["model", "seeds", *(COLUMNS[name][0] for name in shown)]
+    collapsed = [
+        f"{named(row['model']).label}, seed {row['replicate']}: {row['collapse']}."
+        for row in rows
+        if row.get("collapse")
+    ]
+    return {"head": head, "rows": table, "collapsed": collapsed}
 
 
 def picture(path: Path, captions: Path, words: dict[str, Any]) -> Picture:

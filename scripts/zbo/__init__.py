@@ -31,6 +31,7 @@ trainer        pyroved      pyroVED, imported in one place
                decoder      the jrVAE decoder's likelihood and its gradient in one pass
                loss         the loss of a batch and its gradient
                checkpoint   the state of a long training, kept until its output is written
+               start        classes to start from, of a mixture that knows no angle
                training     training along a trajectory, one model or several at once
 trajectories   families   trajectory functions
                vae        trajectories to latent points and back
@@ -38,6 +39,7 @@ trajectories   families   trajectory functions
 search         objective    what is maximized: what a training learned as one number, no labels
                evaluation   one trial: train along a trajectory, keep what that learned, score it
                surrogate    Gaussian process, acquisition, next candidates
+               collapse     whether a training learned anything, said by name
                stopping     when a search may stop
                optimize     the ask/tell loop over the above, for any function
 judge          scores        label scores of a trained model; judge only, never optimized

@@ -201,3 +201,19 @@ def test_a_study_may_end_in_yml(tmp_path):
     (tmp_path / "studies/mine.yml").write_bytes((config.ROOT / "studies/test.yaml").read_bytes())
     assert config.known(tmp_path) == ["mine"]
     assert config.load("mine", root=tmp_path)["model"] == config.load("test")["model"]
+
+
+def test_ones_own_images_need_a_path_and_classes_alone():
+    said = {"description": "Mine.", "images": {"source": "files", "path": "mine"}}
+    found = config.check(said | {"model": {"classes": 3}}, "mine.yaml")
+    for section, keys in config.OF_FILES.items():
+        assert {key: found[section][key] for key in keys} == keys
+    own = {"model": {"classes": 3, "decoder": "bernoulli"}, "trajectories": {"bounds": [1, 50]}}
+    found = config.check(said | own, "mine.yaml")
+    assert found["model"]["decoder"] == "bernoulli"
+    assert found["trajectories"]["bounds"] == [1, 50]
+    assert found["trajectories"]["cycles"] == config.OF_FILES["trajectories"]["cycles"]
+
+
+def test_defaults_of_own_images_are_of_no_other_source():
+    assert config.load("digits")["training"]["start"] == "random"

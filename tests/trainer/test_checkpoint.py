@@ -58,7 +58,7 @@ def test_stopped_and_continued_is_as_undisturbed(tmp_path, steps, classes, thres
     options = {"learning_rate": 1e-2, "batch_size": 8, "prune_threshold": threshold}
     options["pixels"], chosen = pixels, {"classes": classes}
     if own:  # all that is not the paper's
-        options |= {"start": "mixture", "start_cycles": 2, "center": True, "marginal": 2.0}
+        options |= {"start": "mixture", "start_share": 0.5, "center": True, "marginal": 2.0}
         options |= {"angle_weight": 0.1}
         chosen["model"] = {"decoder": "gaussian", "decoder_sigma": "learned"}
     chosen["settings"] = TrainingSettings(**options)

@@ -132,7 +132,7 @@ def trained(cycles=12, **options):
 
 
 def test_the_encoder_learns_the_classes_it_starts_from():
-    model, _, images, labels = trained(start="mixture", start_cycles=12, center=True)
+    model, _, images, labels = trained(start="mixture", start_share=1.0, center=True)
     assert agreement(labels, jrvae.encode(model, images).probabilities) > 0.9
 
 

@@ -360,7 +360,7 @@ class OnDevice(TorchDispatchMode):
         {
             "center": True,
             "start": "mixture",
-            "start_cycles": 1,
+            "start_share": 0.34,
             "angle_weight": 0.1,
             "marginal": 1.0,
         },

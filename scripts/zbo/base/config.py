@@ -1,5 +1,6 @@
 """One study's settings: its file, changes from the command line, defaults and checks."""
 
+import logging
 import os
 import re
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from zbo.base.settings import Study
 
 ROOT = Path(__file__).resolve().parents[3] / "config"  # what comes with zBO
 OWN = Path("config")  # a person's own, in the working folder
+log = logging.getLogger(__name__)
+
 REDUCED = "-reduced"  # ending of the name of a study at its reduced scale
 
 # The paper's three problems: its figures and claims are about them.
@@ -55,6 +58,24 @@ def known(root: Path | None = None) -> list[str]:
         if re.search(r"^reduced\s*:", path.read_text(errors="replace"), re.M)
     ]
     return sorted([*there, *(name + REDUCED for name in scaled)])
+
+
+# What a study of a person's own images need not say: measured grey images are no coin tosses, and
+# with sigma learned both terms of the loss are nats, so that the bounds hold for any of them
+# (scripts/zbo/trainer/README.md has the numbers).
+OF_FILES = {
+    "images": {"normalize": "image"},
+    "trajectories": {"cycles": 60, "bounds": [0.3, 3], "beta_d": 1},
+    "model": {"hidden_dim": [64, 64], "decoder": "gaussian", "decoder_sigma": "learned"},
+    "training": {
+        "learning_rate": 0.003,
+        "batch_size": 20,
+        "prune_threshold": 0.001,
+        "center": True,
+        "start": "mixture",
+        "angle_weight": 0.1,
+    },
+}
 
 
 def studies(config: dict[str, Any], root: Path | None = None) -> list[str]:
@@ -131,6 +152,8 @@ def load(name: str, changes: str = "", root: Path | None = None) -> dict[str, An
 def check(settings: dict[str, Any], source: str) -> dict[str, Any]:
     """Check settings and fill in defaults, both as zbo.base.settings has them.
 
+    A study of one's own images (source: files) has defaults of its own, `OF_FILES`.
+
     Args:
         settings: Keys and values as a study file holds them.
         source: Where they come from, named in errors.
@@ -141,6 +164,16 @@ def check(settings: dict[str, Any], source: str) -> dict[str, Any]:
     Raises:
         InputError: At the first key that is unknown, missing, ill-typed or inconsistent.
     """
+    images = settings.get("images")
+    if isinstance(images, dict) and images.get("source") == "files":
+        unsaid = [
+            f"{section}.{key}={value}"
+            for section, keys in OF_FILES.items()
+            for key, value in keys.items()
+            if isinstance(settings.get(section, {}), dict) and key not in settings.get(section, {})
+        ]
+        log.info("%s: your own images, so by default %s", source, ", ".join(unsaid))
+        settings = _laid_over(OF_FILES, settings)
     try:
         study = Study(**_whole(settings))
     except InputError as error:

@@ -102,7 +102,7 @@ class Training:
         self.stream = torch.cuda.Stream() if device == "cuda" else None
         self.graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph | None] = {}
         self.data = data.to(device)
-        self.given = None
+        self.given, self.given_cycles = None, round(settings.start_share * len(self.beta))
         if settings.start == "mixture" and self.problem.classes > 1:
             given = start.mixture(
                 data.view(-1, *model.settings.image_shape).numpy(), self.problem.classes, seed
@@ -151,7 +151,7 @@ class Training:
     @property
     def starting(self) -> bool:
         """Whether classes are still given, see `start`."""
-        return self.given is not None and self.cycle < self.settings.start_cycles
+        return self.given is not None and self.cycle < self.given_cycles
 
     def step(self) -> None:
         """Train on one batch; save the state where it is time to.
@@ -335,7 +335,7 @@ class Training:
             return
         self.at = 0
         self.cycle += 1
-        ended = self.given is not None and self.cycle == self.settings.start_cycles
+        ended = self.given is not None and self.cycle == self.given_cycles
         if ended and self.likelihood is not None:
             self.likelihood.fill_(math.inf)  # no class is skipped before it was tried
         self.drawn_from = self.generator.get_state()
