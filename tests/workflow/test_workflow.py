@@ -223,7 +223,7 @@ def test_figure_3_is_drawn_by_name(snakemake, checkout):
 
 def test_iterations_carry_all_observations(finished):
     results = finished / "results/test"
-    last = storage.read(results / "iterations/002.h5", kind="candidates")
+    last = storage.read(results / "iterations/002.h5", kind="iteration")
     assert len(last["observed/objective"]) == 3 + 2 * 2
     names = [f"design-{i:d}" for i in range(3)] + ["000-0", "000-1", "001-0", "001-1"]
     paths = [results / f"trials/{name}.h5" for name in names]
@@ -289,7 +289,7 @@ def test_another_objective_scores_anew_and_trains_only_what_it_asks_for(copy, sn
         if row["model"] == "beta-1":
             assert row["loss"] == scores_before[name]["loss"]
             assert row["l1"] != scores_before[name]["l1"]  # another grid
-    last = storage.read(copy / "results/test/iterations/002.h5", kind="candidates")
+    last = storage.read(copy / "results/test/iterations/002.h5", kind="iteration")
     both = last["observed/l1"] - last["observed/l2"]
     np.testing.assert_allclose(last["observed/objective"], both)
 
