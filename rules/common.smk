@@ -90,10 +90,9 @@ for named in RUN:
 if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
     images = [chosen["images"] for chosen in STUDIES.values()]
     given = [each[key] for each in images for key in ("path", "labels")]
+    given += [(each["patches"] or {}).get("coordinates") for each in images]
     seen = filter(None, [PROJECT, os.environ.get("ZBO_MNIST"), *given])
-    os.environ["APPTAINER_BIND"] = runs.bound(
-        list(seen), os.environ.get("APPTAINER_BIND", "")
-    )
+    runs.bind(map(os.path.expandvars, seen))
 
 for named in studies.covered():
     logger.warning(

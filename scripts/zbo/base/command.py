@@ -9,7 +9,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, KeysView
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -68,7 +68,7 @@ class Given(dict):
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
-    def keys(self) -> KeysView[str]:
+    def keys(self) -> Any:
         """List the keys, as unpacking does.
 
         Raises:
@@ -77,7 +77,8 @@ class Given(dict):
         from zbo.base.settings import Study
 
         if self.section in Study.model_fields:
-            for name in Study.model_fields[self.section].annotation.model_fields:
+            section: Any = Study.model_fields[self.section].annotation
+            for name in section.model_fields:
                 self[name]
         return super().keys()
 

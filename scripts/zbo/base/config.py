@@ -63,7 +63,7 @@ def known(root: Path | None = None) -> list[str]:
 # What a study of a person's own images need not say: measured grey images are no coin tosses, and
 # with sigma learned both terms of the loss are nats, so that the bounds hold for any of them
 # (scripts/zbo/trainer/README.md has the numbers).
-OF_FILES = {
+OF_FILES: dict[str, dict[str, Any]] = {
     "images": {"normalize": "image"},
     "trajectories": {"cycles": 60, "bounds": [0.3, 3], "beta_d": 1},
     "model": {"hidden_dim": [64, 64], "decoder": "gaussian", "decoder_sigma": "learned"},

@@ -4,7 +4,7 @@ import fcntl
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MARK = "ZBO_RUN"  # environment variable of everything that a run starts
@@ -105,6 +105,12 @@ def bound(paths: list[str | Path], already: str = "") -> str:
             if not inside and os.path.exists(place) and folder != "/":
                 binds[folder] = None
     return ",".join(binds)
+
+
+def bind(paths: Iterable[str | Path]) -> None:
+    """Have Apptainer bind what `bound` names, in this process and all that it starts."""
+    already = os.environ.get("APPTAINER_BIND", "")
+    os.environ["APPTAINER_BIND"] = bound(list(paths), already)
 
 
 def links(folder: str | Path) -> list[str | Path]:
