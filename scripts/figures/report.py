@@ -16,12 +16,11 @@ import jinja2
 import numpy as np
 
 from zbo.base import channels, command, config, storage
-from zbo.base.compared import named
 from zbo.base.errors import InputError
 from zbo.base.storage import DONE
 from zbo.drawing import panels, plots
 from zbo.judge import spread
-from zbo.judge.scores import CONSENSUS, is_trained
+from zbo.judge.scores import CONSENSUS, called, is_trained
 
 TITLES = {
     "members": "Which image is which",
@@ -280,13 +279,10 @@ def score_table(path: Path) -> dict[str, Any]:
             spread.in_words(np.array([float(row[name] or "nan") for row in of_model]), form)
             for name, form in ((name, COLUMNS[name][1]) for name in shown)
         ]
-        name = named(model).label
-        if of_model[0]["classes"] == "0":
-            name = name.replace("jrVAE", "rVAE")
-        table.append([name, seeds, *cells])
+        table.append([called(model, int(of_model[0]["classes"])), seeds, *cells])
     head = ["model", "seeds", *(COLUMNS[name][0] for name in shown)]
     collapsed = [
-        f"{named(row['model']).label}, seed {row['replicate']}: {row['collapse']}."
+        f"{called(row['model'], int(row['classes']))}, seed {row['replicate']}: {row['collapse']}."
         for row in rows
         if row.get("collapse")
     ]

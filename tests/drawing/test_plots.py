@@ -117,6 +117,9 @@ def test_the_optimum_does_without_a_constant(study, tmp_path):
 
 def test_a_transferred_optimum_may_be_any_studys():
     assert plots.called("transfer", 3) == "jrVAE, transferred optimum"
+    assert plots.called("consensus-beta-0.5", 3) == f"consensus: jrVAE, {plots.BETA} = 0.5"
+    assert plots.called("beta-1", 0) == f"rVAE, {plots.BETA} = 1"
+    assert plots.called("pixels-kmeans") == "pixels, k-means"
 
 
 def test_a_missing_input_is_named(tmp_path):

@@ -31,11 +31,11 @@ def search_results(folder):
         trial = storage.read(path, kind="trial")
         found[path.name] = {name: np.asarray(value).tobytes() for name, value in trial.items()}
     for path in sorted((folder / "results/test/iterations").glob("*.h5")):
-        step = storage.read(path, kind="candidates")
+        step = storage.read(path, kind="iteration")
         found[path.name] = {
             name: np.asarray(v).tobytes() for name, v in step.items() if name != "observed/seconds"
         }
-    optimum = storage.read(folder / "results/test/optimum.h5", kind="candidates")
+    optimum = storage.read(folder / "results/test/optimum.h5", kind="optimum")
     return found | {"optimum": optimum["beta"].tobytes()}
 
 
@@ -145,7 +145,7 @@ def test_beta_d_searched_as_well_from_trajectories_to_figures(snakemake, checkou
     results = checkout / "results/test"
     sampled = storage.read(results / "trajectories.h5", kind="trajectories")["beta"]
     assert sampled.shape == (200, 2, 4)
-    optimum = storage.read(results / "optimum.h5", kind="candidates")["beta"]
+    optimum = storage.read(results / "optimum.h5", kind="optimum")["beta"]
     assert optimum.shape == (1, 2, 4)
     model = storage.read(results / "models/optimum-0.h5", kind="model")
     np.testing.assert_array_equal([model["beta_c"], model["beta_d"]], optimum[0])
@@ -256,7 +256,7 @@ def test_raising_the_budget_continues(copy, snakemake):
     assert {path: after[path] for path in before} == before
     assert {p.stem for p in set(after) - set(before)} == {"002-0", "002-1"}
     assert (copy / "results/test/iterations/003.h5").exists()
-    optimum = storage.read(copy / "results/test/optimum.h5", kind="candidates")
+    optimum = storage.read(copy / "results/test/optimum.h5", kind="optimum")
     assert (optimum["iterations"], optimum["trials"]) == (3, 9)
 
 
@@ -307,7 +307,7 @@ def test_a_changed_stopping_rule_or_a_lost_figure_evaluates_nothing(copy, snakem
     # Any improvement is negligible now: the search ends at its first fit, all of it kept.
     snakemake("search", change="search.stop_threshold=1000 search.stop_patience=1")
     assert (written(copy), written(copy, "iterations/*.h5")) == before
-    optimum = storage.read(copy / "results/test/optimum.h5", kind="candidates")
+    optimum = storage.read(copy / "results/test/optimum.h5", kind="optimum")
     assert (optimum["iterations"], optimum["trials"]) == (0, 3)
     assert "negligible" in optimum["stop"]
 
@@ -506,6 +506,6 @@ def test_mnist_cut_down(checkout, snakemake, monkeypatch):
         "trajectory_vae.cycles=5 search.initial=2 search.iterations=1 objective.grid=3 "
         "model.hidden_dim=[32,32] training.batch_size=20",
     )
-    optimum = storage.read(checkout / "results/mnist/optimum.h5", kind="candidates")
+    optimum = storage.read(checkout / "results/mnist/optimum.h5", kind="optimum")
     assert optimum["beta"].shape == (1, 2)
     assert (optimum["beta"] > 0).all()

@@ -18,8 +18,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from zbo.base import compared, storage
-from zbo.judge.scores import CONSENSUS, YARDSTICKS
+from zbo.base import storage
+from zbo.judge.scores import called as in_words
 
 logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph
 
@@ -79,13 +79,8 @@ def save(drawn: Figure, paths: Sequence[str | Path]) -> None:
 
 
 def called(model: str, classes: int = 1) -> str:
-    """Say what a compared model is; without classes a jrVAE is an rVAE."""
-    if model in YARDSTICKS:
-        return YARDSTICKS[model]
-    if model.startswith(CONSENSUS):
-        return f"consensus: {called(model.removeprefix(CONSENSUS), classes)}"
-    words = symbols(compared.named(model).label)
-    return words if classes else words.replace("jrVAE", "rVAE")
+    """Say what a row of scores.csv is, as figures do; without classes a jrVAE is an rVAE."""
+    return symbols(in_words(model, classes))
 
 
 def symbols(label: str) -> str:

@@ -8,6 +8,8 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.metrics.cluster import contingency_matrix
 
+from zbo.base import compared
+
 
 @dataclass(frozen=True)
 class LabelScores:
@@ -39,6 +41,24 @@ YARDSTICKS = {
     "turned-mixture": "pixels less rotation, mixture",
 }
 LABEL_SCORES = tuple(item.name for item in fields(LabelScores))
+
+
+def called(name: str, classes: int = 1) -> str:
+    """Say in words what a row of scores.csv is.
+
+    Args:
+        name: Of a model, of its consensus or of a yardstick.
+        classes: K; without classes a jrVAE is an rVAE.
+
+    Raises:
+        InputError: If there is no such model.
+    """
+    if name in YARDSTICKS:
+        return YARDSTICKS[name]
+    if name.startswith(CONSENSUS):
+        return f"consensus: {called(name.removeprefix(CONSENSUS), classes)}"
+    label = compared.named(name).label
+    return label if classes else label.replace("jrVAE", "rVAE")
 
 
 def is_trained(name: str) -> bool:
