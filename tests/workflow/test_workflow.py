@@ -294,6 +294,26 @@ def test_another_objective_scores_anew_and_trains_only_what_it_asks_for(copy, sn
     np.testing.assert_allclose(last["observed/objective"], both)
 
 
+def test_two_objectives_are_searched_together(copy, snakemake):
+    """Information and factors: the same design trials, a front, and its point with live factors."""
+    design = {path: when for path, when in written(copy).items() if "design" in path.name}
+    figures = [f"results/test/figures/{name}.pdf" for name in ("surrogate", "convergence")]
+    change = "objective.name=[information,factors]"
+    snakemake("search", "results/test/best_constant.h5", *figures, change=change)
+    assert design.items() <= written(copy).items()
+    last = storage.read(copy / "results/test/iterations/002.h5", kind="iteration")
+    both = np.stack([last["observed/information"], last["observed/factors"]], 1)
+    np.testing.assert_allclose(last["observed/objectives"], both)
+    assert last["means"].shape == last["sds"].shape == (len(last["mean"]), 2)
+    np.testing.assert_array_equal(last["means"][:, 0], last["mean"])
+    assert (np.diff(last["means"][last["front"], 0]) > 0).all()
+    assert (np.diff(last["means"][last["front"], 1]) < 0).all()
+    alive = last["means"][:, 1] >= 2  # a nat for each of two latents
+    chosen = last["means"][last["best_estimated"]]
+    if alive.any():
+        assert chosen[1] >= 2 and chosen[0] == last["means"][alive, 0].max()
+
+
 def test_another_unit_of_pixels_trains_the_stated_constants_alone(copy, snakemake):
     planned = snakemake("-n", change="compare.unit_pixels=900").stdout
     assert re.search(r"train model +2\b", planned)  # the seeds of beta-1
