@@ -6,6 +6,12 @@
 set -euo pipefail
 [ ! -d .venv/bin ] || export PATH="$PWD/.venv/bin:$PATH"
 
+code=0
+flock --nonblock --conflict-exit-code 75 .zbo.lock true 2>/dev/null || code=$?
+if [ $code -eq 75 ]; then # its Slurm jobs are no leftovers to wait for
+    echo "error: another run is at work in this folder" >&2
+    exit 75
+fi
 said=""
 while left=$(profiles/slurm/jobs.sh | paste -sd' ') && [ -n "$left" ]; do
     [ "$left" = "$said" ] || echo "Waiting for Slurm jobs that an earlier run left: $left"
