@@ -8,6 +8,7 @@ import pytest
 from scipy import ndimage
 
 from zbo.base import storage
+from zbo.base.settings import ImageSettings
 from zbo.data import nanoparticles
 from zbo.data.nanoparticles import (
     COUNTS,
@@ -138,7 +139,8 @@ def test_rims_are_bright_and_clefts_dark():
 def test_the_file_of_images_says_that_they_are_simulated(tmp_path):
     prepare = importlib.import_module("prepare_images")
     for source, simulated in (("nanoparticles", True), ("digits", False)):
-        images = {"source": source, "count": 70, "size": [24, 24], "subset": 10}
+        chosen = ImageSettings(source=source, count=70, size=(24, 24), subset=10)
+        images = chosen.model_dump(mode="json")
         settings, output = json.dumps({"seed": 0, "images": images}), tmp_path / f"{source}.h5"
         prepare.main(["--settings", settings, "--output", str(output)])
         assert bool(storage.read(output, kind="images")["simulated"]) is simulated

@@ -49,7 +49,7 @@ def test_own_study():
 
 
 def test_ask_and_tell(capsys):
-    exec(example("from zbo.search.optimize import"), {"np": np})
+    exec(example("from zbo.search import"), {"np": np})
     point, why = capsys.readouterr().out.split("]")
     found = np.array(point.strip("[ ").split(), dtype=float)
     assert np.abs(found - 0.5).max() < 0.5
