@@ -110,7 +110,7 @@ def test_a_trained_model_says_how_objects_are_turned():
     hands = bar(), np.maximum(bar(), 0.7 * bar(length=0.5).T)
     images = np.stack([rotate(hands[k], d) for k, d in zip(kind, turn, strict=True)])
     images = np.clip(images + rng.normal(0, 0.05, images.shape), 0, 1).astype(np.float32)
-    settings = jrvae.ModelSettings(SHAPE, 2, 1, hidden_dim=(64, 64))
+    settings = jrvae.ModelSettings(image_shape=SHAPE, classes=2, hidden_dim=(64, 64))
     model = jrvae.build(settings, 0)
     ones = np.ones(60)
     training.train(
