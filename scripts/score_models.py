@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--images", required=True, help="images.h5")
     parser.add_argument("--models", required=True, nargs="+", help="models/NAME-SEED.h5")
-    parser.add_argument("--yardsticks", required=True, help="yardsticks.h5")
+    parser.add_argument("--yardsticks", help="yardsticks.h5, if compared")
     parser.add_argument("--output", required=True, help="scores.csv")
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     rows = [_row(path, images, scoring, args.settings["model"]["classes"]) for path in args.models]
     rows += _agreed(args.models, images.get("labels"))
     if "labels" in images:  # alone can tell what clusters of pixels are worth
-        rows += _clustered(args.yardsticks, images["labels"])
+        rows += _clustered(args.yardsticks, images["labels"]) if args.yardsticks else []
     storage.write_table(args.output, rows, columns)
 
 
