@@ -130,7 +130,9 @@ def test_from_images_to_figures(finished):
     assert len(list((results / "trials").glob("*.h5"))) == 3 + 2 * 2 + 2
     with open(results / "scores.csv") as file:
         rows = list(csv.DictReader(file))
-    assert {row["model"] for row in rows} == {"vanilla", "beta-1", "constant", "optimum"}
+    compared = {"vanilla", "beta-1", "constant", "optimum"}
+    assert compared < {row["model"] for row in rows}  # and a consensus, and clusters of pixels
+    rows = [row for row in rows if row["model"] in compared]
     assert all(row["status"] == "done" for row in rows)
     assert all(0 < float(row["accuracy"]) <= 1 for row in rows)
     assert len(list((results / "figures").glob("*.pdf"))) >= 7
