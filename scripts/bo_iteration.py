@@ -40,8 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     settings = optimize.settings_of(args.settings, iterations=sys.maxsize)
     several = len(scoring.names) > 1
     latents = evaluation.model_in(args.trials[0], kind="trial").latent_dim
-    floors, chosen = (scoring.floors, pareto.choice(scoring, latents)) if several else ((), ())
-    optimizer = optimize.Optimizer(z, settings, args.settings["seed"], floors, chosen)
+    chosen = pareto.choice(scoring, latents)
+    optimizer = optimize.Optimizer(z, settings, args.settings["seed"], scoring.floors, chosen)
     optimizer.improvements = list(before.get("improvements", []))
     for observed in zip(seen["index"], seen["objectives"], seen["variances"], strict=True):
         optimizer.tell(*observed)

@@ -5,13 +5,12 @@ from html import escape
 from itertools import groupby
 from pathlib import Path
 
-import numpy as np
-
 from zbo.base import channels, command, config, storage
 from zbo.base.config import PAPER_STUDIES
 from zbo.drawing import plots
 from zbo.judge import claims
 from zbo.judge.paper_claims import CLAIMS
+from zbo.judge.scores import kinds
 
 COLUMNS = {
     "study": "study",
@@ -95,7 +94,7 @@ def _study(scores: str, optimum: str, space: str, images: str) -> claims.Study:
         bounds=tuple(storage.facts(space, kind="space")["settings"]["trajectories"]["bounds"]),
         trials=int(best["trials"]),
         stopped="budget" not in best["stop"],
-        labels=len(np.unique(storage.read(images, kind="images")["labels"])),
+        labels=kinds(storage.read(images, kind="images")["labels"]),
     )
 
 

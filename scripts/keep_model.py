@@ -10,6 +10,7 @@ from zbo.base.errors import InputError
 from zbo.base.storage import DONE
 from zbo.judge import answer
 from zbo.search import evaluation
+from zbo.trainer import jrvae
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -53,19 +54,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def for_pyroved(model) -> dict:
     """Give what pyroVED needs to build the model again: its class, arguments and weights."""
-    of = model.settings
-    arguments = {
-        "data_dim": tuple(of.image_shape),
-        "latent_dim": of.latent_dim,
-        "invariances": list(of.invariances) or None,
-        "hidden_dim_e": list(of.hidden_dim),
-        "hidden_dim_d": list(of.hidden_dim),
-        "sampler_d": of.decoder,
-        "decoder_sig": of.decoder_sigma,
-    }
-    if of.classes:
-        arguments["discrete_dim"] = of.classes
-    kind = "jiVAE" if of.classes else "iVAE"
+    kind, arguments = jrvae.arguments(model.settings)
     return {"class": kind, "arguments": arguments, "weights": model.state_dict()}
 
 

@@ -13,6 +13,7 @@ from zbo.base.storage import DONE
 from zbo.judge import consensus, scores
 from zbo.search import collapse, evaluation, objective
 from zbo.search.objective import ObjectiveSettings
+from zbo.trainer import jrvae
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,30 +28,40 @@ def main(argv: list[str] | None = None) -> None:
     images = storage.read(args.images, kind="images")
     columns = ["model", "classes", "replicate", "seed", "status", *scores.LABEL_SCORES, "rotation"]
     columns += [*objective.PARTS, "loss", "seconds", "collapse"]
-    rows = [_row(path, images, scoring, args.settings["model"]["classes"]) for path in args.models]
-    rows += _agreed(args.models, images.get("labels"))
+    rows, seeds = [], {}
+    for path in args.models:
+        name, _, replicate = Path(path).stem.rpartition("-")
+        model, trained = storage.read(path, kind="model"), evaluation.model_in(path, kind="model")
+        row = {
+            "model": name,
+            "classes": trained.classes,
+            "replicate": replicate,
+            "seed": model["seed"],
+            "status": model["status"],
+            "seconds": f"{storage.facts(path, kind='model')['seconds']:.1f}",
+        }
+        if model["status"] == DONE:
+            row |= _scored(model, trained, images, scoring, args.settings["model"]["classes"])
+            if trained.classes:
+                seeds.setdefault(name, []).append(model["probabilities"])
+        rows.append(row)
+    rows += _agreed(seeds, images.get("labels"))
     if "labels" in images:  # alone can tell what clusters of pixels are worth
         rows += _clustered(args.yardsticks, images["labels"]) if args.yardsticks else []
     storage.write_table(args.output, rows, columns)
 
 
-def _row(
-    path: str, images: dict[str, np.ndarray], scoring: ObjectiveSettings, classes: int
+def _scored(
+    model: dict[str, np.ndarray],
+    trained: jrvae.ModelSettings,
+    images: dict[str, np.ndarray],
+    scoring: ObjectiveSettings,
+    classes: int,
 ) -> dict:
-    model, trained = storage.read(path, kind="model"), evaluation.model_in(path, kind="model")
-    name, _, replicate = Path(path).stem.rpartition("-")
     row = {
-        "model": name,
-        "classes": trained.classes,
-        "replicate": replicate,
-        "seed": model["seed"],
-        "status": model["status"],
-        "seconds": f"{storage.facts(path, kind='model')['seconds']:.1f}",
+        "loss": f"{model['loss'][-1]:.4f}",
+        "collapse": "; ".join(collapse.named(model, trained.latent_dim)),
     }
-    if model["status"] != DONE:
-        return row
-    row["loss"] = f"{model['loss'][-1]:.4f}"
-    row["collapse"] = "; ".join(collapse.named(model, trained.latent_dim))
     learned = evaluation.learned(model, trained, scoring.grid)
     found = asdict(objective.score(learned, scoring))
     for column, value in ((part, found[part]) for part in objective.PARTS):
@@ -58,7 +69,7 @@ def _row(
             row[column] = f"{value:.4f}"
     if (labels := images.get("labels")) is not None:
         mean, sd = (model[z][:, -trained.latent_dim :] for z in ("z_mean", "z_sd"))  # no angle
-        clusters = classes or len(np.unique(labels))
+        clusters = classes or scores.kinds(labels)
         found = scores.classes_of(model["probabilities"], mean, clusters, seed=0)
         row |= _judged(found, labels)
         # Clusters of latents are no classes with axes of their own.
@@ -75,14 +86,8 @@ def _judged(classes: np.ndarray, labels: np.ndarray | None) -> dict:
     return {column: round(value, 4) for column, value in found.items()}
 
 
-def _agreed(paths: list[str], labels: np.ndarray | None) -> list[dict]:
-    """Judge what the seeds of each model with classes agree on."""
-    seeds: dict[str, list[np.ndarray]] = {}
-    for path in paths:
-        data = storage.read(path, kind="model")
-        if data["status"] == DONE and data["probabilities"].shape[1]:
-            name = Path(path).stem.rpartition("-")[0]
-            seeds.setdefault(name, []).append(data["probabilities"])
+def _agreed(seeds: dict[str, list[np.ndarray]], labels: np.ndarray | None) -> list[dict]:
+    """Judge what the seeds of each model with classes agree on, given their posteriors."""
     rows = []
     for name, posteriors in seeds.items():
         if len(posteriors) < 2:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from zbo.base import command, storage
-from zbo.judge import baselines
+from zbo.judge import baselines, scores
 from zbo.search import evaluation
 
 SEEDS = 3  # at most; the spread between them is what is wanted
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     images = storage.read(args.images, kind="images")
     count = settings["model"]["classes"]
     if not count and "labels" in images:
-        count = len(np.unique(images["labels"]))
+        count = scores.kinds(images["labels"])
     seeds = min(SEEDS, settings["compare"]["seeds"])
     seeds = evaluation.seeds_of("yardsticks", seeds, settings["seed"])
     data = {"seeds": np.array(seeds)}

@@ -20,7 +20,7 @@ from zbo.base.errors import InputError
 from zbo.base.storage import DONE
 from zbo.drawing import panels, plots
 from zbo.judge import spread
-from zbo.judge.scores import CONSENSUS, called, is_trained
+from zbo.judge.scores import CONSENSUS, called, is_trained, kinds
 
 TITLES = {
     "members": "Which image is which",
@@ -177,9 +177,7 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     made = [storage.facts(path, kind="trial") for path in trials]
     made += [storage.facts(path, kind="model") for path in models]
     failed = [f"{row['model']}-{row['replicate']}" for row in rows if row["status"] != DONE]
-    labelled = (
-        f", {len(np.unique(labels[labels >= 0]))} labels" if labels is not None else ", no labels"
-    )
+    labelled = f", {kinds(labels)} labels" if labels is not None else ", no labels"
     searched = len(images["subset"])
     return {
         "images": f"{count:,} {whose} of {h} × {w}{labelled}; the search sees {searched:,}",

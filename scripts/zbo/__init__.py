@@ -20,6 +20,7 @@ data           pictures       one file of a microscope as grey pages with their 
                particles      particles found in a picture
                patches        windows cut out of pictures
                nanoparticles  simulated micrographs of clusters of gold spheres
+               polar          images on rings about their middle
                images         image sets in [0, 1], with labels where there are any
 trainer        pyroved      pyroVED, imported in one place
                perceptron   tanh layers with their gradient, weights in one tensor
@@ -39,10 +40,15 @@ trajectories   families   trajectory functions
 search         objective    what is maximized: what a training learned as one number, no labels
                evaluation   one trial: train along a trajectory, keep what that learned, score it
                surrogate    Gaussian process, acquisition, next candidates
+               pareto       two objectives: the front, what would add to it, what to take
                collapse     whether a training learned anything, said by name
                stopping     when a search may stop
                optimize     the ask/tell loop over the above, for any function
 judge          scores        label scores of a trained model; judge only, never optimized
+               consensus     classes that several seeds agree on
+               baselines     what clustering the pixels gives
+               angles        how objects are turned, and their symmetry
+               answer        the model to keep, and what it says of each image
                spread        a score over seeds, in words
                claims        what the paper claims, as rules that judge a study's scores
                paper_claims  the paper's claims, each with where it stands

@@ -14,6 +14,7 @@ from zbo.base import storage
 from zbo.judge import answer
 from zbo.judge.angles import reconstructed
 from zbo.trainer import jrvae
+from zbo.trainer.pyroved import pyroved
 
 SHAPE = (11, 11)
 SCRIPTS = Path(keep_model.__file__).parent
@@ -96,6 +97,23 @@ def test_rows_name_the_source(kept):
         "rod",
     ]
     assert second["label"] == "disc" and second["class"] >= 1
+
+
+def test_an_image_without_a_label_has_none_in_its_row(kept):
+    images = {"images": some_images(2, SHAPE), "names": np.array(["rod", "disc"])}
+    images["labels"] = np.array([-1, 0])
+    rows = list(answer.rows(kept.look(images["images"]), images))
+    assert [row["label"] for row in rows] == ["", "rod"]
+
+
+def test_pyroved_builds_a_model_whose_sigma_is_learned():
+    settings = small(image_shape=SHAPE, decoder="gaussian", decoder_sigma="learned")
+    model = jrvae.build(settings, seed=0)
+    saved = keep_model.for_pyroved(model)
+    again = getattr(pyroved.models, saved["class"])(**saved["arguments"], device="cpu")
+    again.load_state_dict(saved["weights"])
+    for name, weight in model.state_dict().items():
+        np.testing.assert_array_equal(again.state_dict()[name], weight)
 
 
 def test_pyroved_loads_model_pt_as_the_readme_says(kept, tmp_path):

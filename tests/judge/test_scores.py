@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zbo.judge.scores import classes_of, label_scores, rotation_share
+from zbo.judge.scores import classes_of, kinds, label_scores, rotation_share
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 
@@ -73,3 +73,17 @@ def test_rotation_is_found_in_latents_that_hold_it_and_in_no_others():
     assert rotation_share(bars, turned, wide, labels, one) == pytest.approx(0.5, abs=0.05)
     few = bars[:10], other[:10], sure[:10], labels[:10], one[:10]
     assert np.isnan(rotation_share(*few))
+
+
+def test_images_without_a_label_are_no_kind_and_judge_nothing():
+    labels = np.array([0, 0, 1, 1, -1, -1])
+    assert kinds(labels) == 2
+    found = label_scores(np.array([1, 1, 0, 0, 2, 0]), labels)
+    assert (found.accuracy, found.ari) == (1, 1)
+    rng = np.random.default_rng(0)
+    images, latents = rng.random((60, 9, 9)), rng.normal(size=(60, 2))
+    sure, one = np.full((60, 2), 1e-3), np.zeros(60, int)
+    labelled = np.zeros(60, int)
+    labelled[30:] = -1
+    half = (part[:30] for part in (images, latents, sure, labelled, one))
+    assert rotation_share(images, latents, sure, labelled, one) == rotation_share(*half)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from zbo.search import collapse
+from zbo.search import collapse, objective
 
 N, K = 300, 3
 RNG = np.random.default_rng(0)
@@ -45,9 +45,9 @@ def test_dead_latents_are_counted_without_those_of_the_coordinates():
     mean[:, :2], sd[:, :2] = 0, 1  # the angle and one of two latents
     (sentence,) = named(sure(np.arange(N) % K), mean, sd)
     assert "1 of 2 latents are dead" in sentence
-    np.testing.assert_array_equal(collapse.active_units(mean), [False, False, True])
+    np.testing.assert_array_equal(objective.active_units(mean), [False, False, True])
 
 
 def test_nats_are_the_kl_by_hand():
-    found = collapse.nats(np.array([[1.0, 0.0]]), np.array([[1.0, math.exp(-1)]]))
+    found = objective.nats(np.array([[1.0, 0.0]]), np.array([[1.0, math.exp(-1)]]))
     np.testing.assert_allclose(found, [0.5, (math.exp(-2) - 1) / 2 + 1])

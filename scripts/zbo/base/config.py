@@ -180,9 +180,10 @@ def check(settings: dict[str, Any], source: str) -> dict[str, Any]:
         raise InputError(f"{source}: {error}") from None
     complete = _whole(study.model_dump(mode="json"))
     images = complete["images"]
-    for key in ("path", "labels"):  # here alone: a job's home, as in the image, may be another
-        if images[key]:
-            images[key] = os.path.expanduser(images[key])
+    # Here alone: a job's home, as in the image, may be another.
+    for section, key in ((images, "path"), (images, "labels"), (images["patches"], "coordinates")):
+        if section and section[key]:
+            section[key] = os.path.expanduser(section[key])
     return complete
 
 

@@ -240,11 +240,11 @@ def _table(path: Path) -> Callable[[Picture], Found]:
     own_file = None if file is None else np.array([labels.plain(name) for name in file])
     own_page = None if page is None else labels.numbers(page, path) - slices  # ImageJ's from 1
     diameter = np.full(len(y), np.nan) if size is None else labels.numbers(size, path)
-    first: list[str] = []
+    seen: set[str] = set()
 
     def find(picture: Picture) -> Found:
-        first.append(picture.file) if picture.file not in first[-1:] else None
-        if own_file is None and len(set(first)) > 1:
+        seen.add(picture.file)
+        if own_file is None and len(seen) > 1:
             raise InputError(f"{path}: several pictures and no column `file`; add one")
         here = np.ones(len(y), bool)
         if own_file is not None:

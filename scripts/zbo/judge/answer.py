@@ -273,7 +273,8 @@ def rows(answer: Answer, images: Mapping[str, np.ndarray]) -> Iterator[dict[str,
             row[f"latent_{j + 1}_sd"] = f"{answer.latents_sd[i, j]:.4f}"
         row |= {"error": f"{answer.error[i]:.4f}", "unlike": int(answer.unlike[i])}
         if images.get("labels") is not None:
-            row["label"] = names[images["labels"][i]]
+            label = images["labels"][i]
+            row["label"] = names[label] if label >= 0 else ""
         yield row
 
 

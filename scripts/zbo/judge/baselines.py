@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 
 import numpy as np
-from scipy import ndimage
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.mixture import GaussianMixture
+
+from zbo.data import polar
 
 COMPONENTS = 30  # principal components clustered, at most
 STARTS = 10  # of either method, as the best of them is kept
@@ -73,13 +74,7 @@ def turned(images: np.ndarray) -> np.ndarray:
         (n, rings x frequencies); frequencies above a ring's pixels are left out.
     """
     side = min(images.shape[1:])
-    rings, angles = max(side // 2, 2), 4 * (side // 2 + 1)
-    radius = (np.arange(rings) + 0.5) * (side - 1) / 2 / rings
-    at = 2 * np.pi * np.arange(angles) / angles
-    middle = (np.array(images.shape[1:]) - 1) / 2
-    rows = middle[0] - radius[:, None] * np.sin(at)
-    columns = middle[1] + radius[:, None] * np.cos(at)
-    polar = np.stack([ndimage.map_coordinates(image, (rows, columns), order=1) for image in images])
-    magnitude = np.abs(np.fft.rfft(polar, axis=2)) * np.sqrt(radius)[:, None]
+    values, radius = polar.rings(images, max(side // 2, 2), 4 * (side // 2 + 1))
+    magnitude = np.abs(np.fft.rfft(values, axis=2)) * np.sqrt(radius)[:, None]
     known = np.arange(magnitude.shape[2]) <= np.pi * radius[:, None]  # Nyquist along the ring
     return magnitude[:, known]

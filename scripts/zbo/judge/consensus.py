@@ -82,8 +82,8 @@ def find(posteriors: Sequence[np.ndarray], seed: int = 0) -> Consensus:
 def weigh(posteriors: Sequence[np.ndarray]) -> np.ndarray:
     """Weigh seeds by the mutual information of image and class, the highest most, without labels.
 
-    The scale is two standard deviations of what the seeds reach: seeds alike weigh alike, and one
-    that gave up most of its classes weighs little.
+    The scale is two standard deviations of what the seeds reach, so one that gave up most of its
+    classes weighs little; where all are nearly alike, small differences count all the same.
 
     Args:
         posteriors: q(k|x) of each seed, S of shape (n, K).

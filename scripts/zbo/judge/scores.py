@@ -66,6 +66,11 @@ def is_trained(name: str) -> bool:
     return not name.startswith(CONSENSUS) and name not in YARDSTICKS
 
 
+def kinds(labels: np.ndarray) -> int:
+    """Count the labels there are; -1 is none."""
+    return len(np.unique(labels[labels >= 0]))
+
+
 def label_scores(classes: np.ndarray, labels: np.ndarray) -> LabelScores:
     """Compare classes found with labels known.
 
@@ -114,6 +119,8 @@ def rotation_share(
     Returns:
         At most 1, about 0 where there is none; NaN where no label and class share 20 images.
     """
+    known = labels >= 0
+    images, mean, sd, labels, classes = (of[known] for of in (images, mean, sd, labels, classes))
     axis = _long_axis(images)
     explained = total = 0.0
     _, group = np.unique(np.stack((labels, classes), 1), axis=0, return_inverse=True)

@@ -53,7 +53,7 @@ def look(network, images: Mapping[str, np.ndarray], scoring: ObjectiveSettings) 
     judged = dict.fromkeys(scores.LABEL_SCORES, np.nan)
     if (labels := images.get("labels")) is not None:
         latents = encoding.z_mean[:, -network.settings.latent_dim :]  # no angle
-        clusters = len(np.unique(labels[labels >= 0]))
+        clusters = scores.kinds(labels)
         found = scores.classes_of(encoding.probabilities, latents, clusters, seed=0)
         judged = asdict(scores.label_scores(found, labels))
     decoded = torch.as_tensor(manifolds)

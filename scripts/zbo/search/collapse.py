@@ -9,28 +9,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from zbo.search.objective import entropy, information
+from zbo.search.objective import active_units, entropy, information, nats
 
 _ALL = 0.95  # of the images in one class: it holds them all
 _UNSURE = 0.5  # of log K left of an image's uncertainty on average: it is told no class
-_ACTIVE = 0.01  # variance of a posterior mean (Burda, Grosse and Salakhutdinov 2016, section 5.3)
-
-
-def active_units(z_mean: np.ndarray) -> np.ndarray:
-    """Tell which latents tell images apart: variance of the posterior mean above 0.01.
-
-    Args:
-        z_mean: Means of q(z|x), shape (n, latents).
-
-    Returns:
-        Shape (latents,), booleans (Burda, Grosse and Salakhutdinov 2016, section 5.3).
-    """
-    return z_mean.var(0) > _ACTIVE
-
-
-def nats(z_mean: np.ndarray, z_sd: np.ndarray) -> np.ndarray:
-    """KL of each latent from N(0, 1), mean over images, shape (latents,), nats per image."""
-    return ((z_mean**2 + z_sd**2 - 1) / 2 - np.log(z_sd)).mean(0)
 
 
 def named(kept: Mapping[str, np.ndarray], latents: int) -> list[str]:

@@ -98,7 +98,7 @@ def score(learned: Learned, settings: ObjectiveSettings, device: str = "cpu") ->
     own = check(settings, manifolds.shape[-2:])
     parts = dict.fromkeys(("l1", "l2", "information"), math.nan)
     mean, sd = (z[:, z.shape[1] - learned.latents :] for z in (learned.z_mean, learned.z_sd))
-    parts |= {"factors": float(nats(mean, sd).sum()), "active": float(active_units(mean))}
+    parts |= {"factors": float(nats(mean, sd).sum()), "active": float(active_units(mean).sum())}
     if learned.probabilities.shape[1]:
         parts |= {
             "l1": between_classes(manifolds, settings),
@@ -183,17 +183,17 @@ def nats(mean: np.ndarray, sd: np.ndarray) -> np.ndarray:
     return ((np.square(mean) + np.square(sd) - 1) / 2 - np.log(sd)).mean(0)
 
 
-def active_units(mean: np.ndarray, threshold: float = 0.01) -> int:
-    """Count the factors whose posterior mean varies over images (Burda et al. 2016, section 5).
+def active_units(mean: np.ndarray, threshold: float = 0.01) -> np.ndarray:
+    """Tell which factors' posterior mean varies over images (Burda et al. 2016, section 5.3).
 
     Args:
         mean: As for `nats`.
         threshold: Variance of the mean above which a latent is active.
 
     Returns:
-        Between 0 and L.
+        Shape (L,), bool.
     """
-    return int((mean.var(0) > threshold).sum())
+    return mean.var(0) > threshold
 
 
 def entropy(probabilities: np.ndarray) -> np.ndarray:

@@ -231,9 +231,7 @@ class Optimizer:
         return on_front[np.argsort(mean[on_front, 0])]
 
     def _maximized(self) -> list[int]:
-        if self.floors:
-            return [k for k, floor in enumerate(self.floors) if floor is None]
-        return list(range(len(self.observed.objective[0])))
+        return pareto.maximized(self.floors or [None] * len(self.observed.objective[0]))
 
     def _open(self) -> np.ndarray:
         is_open = np.ones(len(self.z), dtype=bool)

@@ -8,6 +8,7 @@ variance.
 """
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +83,13 @@ def propose(
     best = posterior(x)[0].max()
     values = ACQUISITIONS[settings.acquisition](mean, sd, best, settings)
     improvement = expected_improvement(mean, sd, best, settings)
-    candidates = _choose(posterior, grid, values, best, settings, open_points)
+
+    def believing(chosen: Tensor) -> Tensor:
+        nonlocal posterior
+        posterior = posterior.believing(chosen)
+        return ACQUISITIONS[settings.acquisition](*posterior(grid), best, settings)
+
+    candidates = choose(values, believing, grid, settings.batch_size, open_points)
     mean, sd = fitted.in_units(mean, sd)
     return Proposal(
         candidates=candidates,
@@ -287,16 +294,32 @@ class Posterior:
         )
 
 
-def _choose(posterior, grid, values, best, settings, open_points) -> np.ndarray:
-    """Take the best open point; of a batch, each next one believing the mean at those before."""
+def choose(
+    values: Tensor,
+    believing: Callable[[Tensor], Tensor],
+    grid: Tensor,
+    batch_size: int,
+    open_points: np.ndarray,
+) -> np.ndarray:
+    """Take the best open point; of a batch, each next one believing the mean at those before.
+
+    Args:
+        values: Acquisition over the grid, shape (m,).
+        believing: Gives it anew once the mean is believed at one more point, shape (1, d), too.
+        grid: Points of the search space, shape (m, d).
+        batch_size: How many to take.
+        open_points: Points that may be taken, bool, shape (m,); all may where too few are open.
+
+    Returns:
+        Indices into the grid, shape (q,).
+    """
     is_open = torch.as_tensor(open_points).clone()
-    if is_open.sum() < settings.batch_size:  # nothing new is left: evaluate once more, with noise
+    if is_open.sum() < batch_size:  # nothing new is left: evaluate once more, with noise
         is_open[:] = True
     chosen: list[int] = []
-    for _ in range(min(settings.batch_size, int(is_open.sum()))):
+    for _ in range(min(batch_size, int(is_open.sum()))):
         if chosen:
-            posterior = posterior.believing(grid[chosen[-1:]])
-            values = ACQUISITIONS[settings.acquisition](*posterior(grid), best, settings)
+            values = believing(grid[chosen[-1:]])
         chosen.append(int(values.masked_fill(~is_open, -torch.inf).argmax()))
         is_open[chosen[-1]] = False
     return np.array(chosen, dtype=np.int64)

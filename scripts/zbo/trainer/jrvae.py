@@ -6,7 +6,7 @@ Mach. Learn.: Sci. Technol. 4 015011.
 
 import math
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import pyro
@@ -58,17 +58,7 @@ def build(settings: ModelSettings, seed: int) -> torch.nn.Module:
     Returns:
         The pyroVED model.
     """
-    layers = list(settings.hidden_dim)
-    options = {
-        "latent_dim": settings.latent_dim,
-        "invariances": list(settings.invariances) or None,
-        "hidden_dim_e": layers,
-        "hidden_dim_d": layers,
-        "sampler_d": settings.decoder,
-        "decoder_sig": 0.5 if settings.decoder_sigma == "learned" else settings.decoder_sigma,
-        "seed": seed,
-        "device": "cpu",
-    }
+    kind, options = arguments(settings)
     cudnn = torch.backends.cudnn
     flags = cudnn.deterministic, cudnn.benchmark
     try:
@@ -76,16 +66,30 @@ def build(settings: ModelSettings, seed: int) -> torch.nn.Module:
             torch.random.fork_rng(devices=range(torch.cuda.device_count())),
             pyro.get_param_store().scope(),
         ):
-            if settings.classes:
-                model = pyroved.models.jiVAE(
-                    settings.image_shape, discrete_dim=settings.classes, **options
-                )
-            else:
-                model = pyroved.models.iVAE(settings.image_shape, **options)
+            model = getattr(pyroved.models, kind)(**options, seed=seed, device="cpu")
     finally:
         cudnn.deterministic, cudnn.benchmark = flags
     model.settings = settings
     return model
+
+
+def arguments(settings: ModelSettings) -> tuple[str, dict[str, Any]]:
+    """Give what pyroVED builds a model of: its class's name, and the arguments of that.
+
+    A learned σ is not pyroVED's to know: it takes 0.5, which no weight depends on.
+    """
+    options: dict[str, Any] = {
+        "data_dim": tuple(settings.image_shape),
+        "latent_dim": settings.latent_dim,
+        "invariances": list(settings.invariances) or None,
+        "hidden_dim_e": list(settings.hidden_dim),
+        "hidden_dim_d": list(settings.hidden_dim),
+        "sampler_d": settings.decoder,
+        "decoder_sig": 0.5 if settings.decoder_sigma == "learned" else settings.decoder_sigma,
+    }
+    if settings.classes:
+        return "jiVAE", options | {"discrete_dim": settings.classes}
+    return "iVAE", options
 
 
 def infer(model, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:

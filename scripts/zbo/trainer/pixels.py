@@ -93,10 +93,11 @@ def sides(pixels: int | str, shape: tuple[int, int], cycles: int) -> list[int]:
 
 
 def automatic(shape: tuple[int, int]) -> int | str:
-    """Choose how many pixels to decode of an image of (h, w), by what was measured to be safe.
+    """Choose how many pixels to decode of an image of (h, w).
 
-    A model as good as from all pixels took 144 of 24 x 24 and 196 of 28 x 28, and no more of
-    96 x 96; with 64 and 49 of the former it was worse. Smaller images leave little to gain.
+    At 24 x 24, 144 pixels gave a loss within the seeds' spread of that of all, and 64 a worse one;
+    at 28 x 28 and 96 x 96 too few seeds were tried to tell (scripts/bench/README.md). Smaller
+    images leave little to gain.
     """
     return "all" if shape[0] * shape[1] < 24 * 24 else 256
 

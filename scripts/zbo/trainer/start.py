@@ -6,9 +6,9 @@ that know nothing of the angle it only has to find the angles and to correct the
 """
 
 import numpy as np
-from scipy.ndimage import map_coordinates
 
 from zbo.base.errors import InputError
+from zbo.data import polar
 
 _COMPONENTS = 20  # principal components of the description
 _LEAST = 1e-3  # variance added to each, of the first one's
@@ -27,17 +27,11 @@ def describe(images: np.ndarray) -> np.ndarray:
         Shape (n, rings * harmonics), one ring a pixel of the radius, two pixels of the circle a
         harmonic; each ring weighs as its area.
     """
-    n, h, w = images.shape
-    reach = (min(h, w) - 1) / 2
-    rings = max(2, round(reach))
-    radius = (np.arange(rings) + 0.5) / rings * reach
-    angles = np.linspace(0, 2 * np.pi, max(16, 4 * rings), endpoint=False)
-    rows = (h - 1) / 2 + radius[:, None] * np.sin(angles)
-    columns = (w - 1) / 2 + radius[:, None] * np.cos(angles)
-    polar = np.stack([map_coordinates(x, [rows, columns], order=1) for x in images])
-    series = np.abs(np.fft.rfft(polar, axis=2, norm="forward"))[..., : max(4, rings * 3 // 4)]
+    count = max(2, round((min(images.shape[1:]) - 1) / 2))
+    values, radius = polar.rings(images, count, max(16, 4 * count))
+    series = np.abs(np.fft.rfft(values, axis=2, norm="forward"))[..., : max(4, count * 3 // 4)]
     series[..., 1:] *= np.sqrt(2)  # each stands for its mirror image as well
-    return (series * np.sqrt(radius)[:, None]).reshape(n, -1)
+    return (series * np.sqrt(radius)[:, None]).reshape(len(images), -1)
 
 
 def mixture(images: np.ndarray, classes: int, seed: int) -> np.ndarray:
