@@ -74,6 +74,15 @@ KINDS: dict[str, Kind] = {
             "subset": Dataset("chosen", "", "indices of the images used during the search"),
             "names": Dataset("label", "", "what the source calls each label"),
             "simulated": Dataset("", "", "true where the images are not measured"),
+            "files": Dataset("file", "", "files the images come from, or what else held them"),
+            "file": Dataset("image", "", "which of them"),
+            "page": Dataset("image", "", "page of that file, from 0"),
+            "y": Dataset("image", "pixel of the page", "row of the window's centre, from 0"),
+            "x": Dataset("image", "pixel of the page", "column of the window's centre, from 0"),
+            "window": Dataset("image", "pixel of the page", "rows of the window"),
+            "source": Dataset("image", "", "index in the source, before any were drawn or copied"),
+            "pixel_size": Dataset("image", "nm", "side of a pixel of the page; NaN if unknown"),
+            "pixel_unit": Dataset("", "", "unit of pixel_size"),
         },
     ),
     "trajectories": Kind(
@@ -146,7 +155,9 @@ KINDS: dict[str, Kind] = {
             "sds": Dataset(
                 "point, objective", "of each objective", "posterior standard deviations, likewise"
             ),
-            "front": Dataset("", "", "feasible points on the front of two objectives"),
+            "front": Dataset(
+                "point of the front", "", "feasible points on the front of two objectives"
+            ),
             "acquisition": Dataset("point", "", "acquisition function there"),
             "improvements": Dataset(
                 "iteration", "of the objective", "largest expected improvement at each iteration"
@@ -215,6 +226,41 @@ KINDS: dict[str, Kind] = {
             "manifolds": Dataset(
                 "class, step, step, row, column", "1", "images decoded over the plane of latents"
             ),
+        },
+    ),
+    "kept model": Kind(
+        "model.h5",
+        "The model to keep, and the seeds that vote on classes.",
+        {
+            "name": Dataset("", "", "which of models/*.h5 it is"),
+            "why": Dataset("", "", "why that one"),
+            "seed": Dataset("", "", "seed of its training"),
+            "best": Dataset("", "", "its number among the members"),
+            "objectives": Dataset("member", "of the objective", "what each member reached"),
+            "beta_c": Dataset("cycle", "1", "scale factor of the continuous KL term"),
+            "beta_d": Dataset("cycle", "1", "scale factor of the discrete KL term"),
+            "traversal": Dataset(
+                "class, latent, step, row, column", "1", "images decoded along each latent"
+            ),
+            "weights/*": Dataset("...", "1", "its weights under pyroVED's names"),
+            "members/*": Dataset("...", "1", "weights of each seed that trained"),
+            "consensus/weights": Dataset("member", "1", "how much each member's vote weighs"),
+            "consensus/parts": Dataset(
+                "member, own class, class", "1", "P(class of the consensus | class of the member)"
+            ),
+            "classes/own": Dataset("class", "", "class of the model kept that is each class"),
+            "classes/symmetry": Dataset("class", "", "order of its symmetry; 0 if round"),
+            "classes/zero": Dataset("class", "rad", "angle at which the class lies on average"),
+            "errors": Dataset("hundredth", "1", "quantiles of the images' reconstruction errors"),
+        },
+    ),
+    "yardsticks": Kind(
+        "yardsticks.h5",
+        "What clustering the pixels gives, upright and less rotation.",
+        {
+            "seeds": Dataset("seed", "", "seed of each clustering"),
+            "*-seconds": Dataset("", "s", "wall time of one clustering"),
+            "*": Dataset("image", "", "cluster of each image"),
         },
     ),
     "search": Kind(
