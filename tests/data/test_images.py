@@ -426,6 +426,20 @@ def test_dark_range_is_warned_of_or_refused(tmp_path, caplog):
     assert "images.normalize" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("fit", "bright", "said"),
+    [("crop", 1, "50 % of one is cut off"), ("pad", 0.25, "100 % of one is added")],
+)
+def test_another_aspect_is_kept_and_said(tmp_path, caplog, fit, bright, said):
+    """Of 8 x 16 pixels, bright in the middle half, to 8 x 8: nothing is squeezed."""
+    wide = np.zeros((3, 8, 16), np.uint8)
+    wide[:, :, 4:12] = 200
+    wide[:, 0, 4] = 100
+    loaded = load(files(saved(tmp_path / "x.npy", wide), size=(8, 8), fit=fit), 0)
+    assert (loaded.images > 0.5).mean() == pytest.approx(bright, abs=0.05)
+    assert "3 of 3 pictures have another aspect" in caplog.text and said in caplog.text
+
+
 # Keeping, balancing, subsets
 
 

@@ -230,6 +230,7 @@ def _read(
     wanted = None if kept is None else set(kept.tolist())
     cutter = None if settings.patches is None else Cutter(settings.patches)
     stack, bounds, rows, labels, edges = Stack(), [], [], [], Edges()
+    refitted: list[float] = []  # share of each picture that another aspect cuts off or adds
     shape = settings.size
     for picture in raw.pictures:
         _refuse(picture)
@@ -243,7 +244,10 @@ def _read(
             cuts = [(w.values, inner, w) for w in cutter.windows(inner)]
         for values, _, window in cuts:
             if cutter is None:
+                before = values.size
                 values, y, x, side = _fitted(values, settings)
+                if values.size != before:
+                    refitted.append(abs(1 - values.size / before))
             else:
                 y, x, side = window.y, window.x, window.side
             shape = shape or values.shape
@@ -264,10 +268,16 @@ def _read(
         what = "no images" if cutter is None else "pictures in which nothing was found to cut out"
         raise InputError(f"{raw.origin}: holds {what}; add some, or see images.patches")
     edges.say(raw)
+    if refitted:
+        done = "cut off; fit: pad keeps all" if settings.fit == "crop" else "added around it"
+        logger.warning(
+            "%s: %d of %d pictures have another aspect than images.size; up to %.0f %% of one is %s",
+            *(raw.origin, len(refitted), len(rows), 100 * max(refitted), done),
+        )
     if cutter is not None:
         each = cutter.counts.values()
         logger.info(
-            "%s: %d patches from %d pictures, %d to %d each; see figures/patches.pdf",
+            "%s: %d patches from %d pictures, %d to %d each",
             *(raw.origin, len(rows), len(each), min(each), max(each)),
         )
     return stack.array(), np.array(bounds), rows, labels
