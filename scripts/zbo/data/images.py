@@ -271,7 +271,7 @@ def _read(
     if refitted:
         done = "cut off; fit: pad keeps all" if settings.fit == "crop" else "added around it"
         logger.warning(
-            "%s: %d of %d pictures have another aspect than images.size; up to %.0f %% of one is %s",
+            "%s: %d of %d pictures have another aspect than images.size; %.0f %% of one is %s",
             *(raw.origin, len(refitted), len(rows), 100 * max(refitted), done),
         )
     if cutter is not None:
