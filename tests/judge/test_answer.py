@@ -77,6 +77,26 @@ def test_a_model_without_classes_has_one():
     assert (found.classes == 0).all() and (found.probability == 1).all()
 
 
+@pytest.mark.parametrize("decoder", ["bernoulli", "gaussian"])
+def test_a_learned_sigma_is_the_root_mean_squared_error(decoder, tmp_path):
+    images = some_images(60, SHAPE)
+    model = shaken(small(image_shape=SHAPE, decoder=decoder, decoder_sigma="learned"))
+    found = answer.keep(images, [model], [0.0])
+    answer.write(tmp_path / "model.h5", found, {})
+    np.testing.assert_equal(answer.read(tmp_path / "model.h5").sigma, found.sigma)
+    if decoder == "bernoulli":
+        assert np.isnan(found.sigma)
+    else:
+        encoding = jrvae.encode(model, images)
+        made = reconstructed(model, encoding.z_mean, found.own[found.look(images).classes])
+        assert found.sigma == pytest.approx(np.sqrt(((made - images) ** 2).mean()), rel=1e-5)
+
+
+def test_a_fixed_sigma_is_kept():
+    model = shaken(small(image_shape=SHAPE, decoder="gaussian", decoder_sigma=0.2))
+    assert answer.keep(some_images(20, SHAPE), [model], [0.0]).sigma == 0.2
+
+
 def test_rows_name_the_source(kept):
     images = {
         "images": some_images(2, SHAPE),

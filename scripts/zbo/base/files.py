@@ -252,6 +252,7 @@ KINDS: dict[str, Kind] = {
             "classes/symmetry": Dataset("class", "", "order of its symmetry; 0 if round"),
             "classes/zero": Dataset("class", "rad", "angle at which the class lies on average"),
             "errors": Dataset("hundredth", "1", "quantiles of the images' reconstruction errors"),
+            "sigma": Dataset("", "1", "of a Gaussian decoder, given or learned; else NaN"),
         },
     ),
     "yardsticks": Kind(

@@ -124,7 +124,9 @@ def _with_class(model, z: Tensor, classes: np.ndarray) -> Tensor:
     return torch.cat((z, torch.eye(model.settings.classes)[torch.as_tensor(classes)]), 1)
 
 
-def likelihood(model, images: np.ndarray, z: np.ndarray, classes: np.ndarray) -> np.ndarray:
+def likelihood(
+    model, images: np.ndarray, z: np.ndarray, classes: np.ndarray, sigma: float
+) -> np.ndarray:
     """Log-likelihood of each angle, all else given, up to a constant.
 
     Args:
@@ -132,6 +134,7 @@ def likelihood(model, images: np.ndarray, z: np.ndarray, classes: np.ndarray) ->
         images: Shape (n, h, w), in [0, 1].
         z: Their latents, shape (n, coord + L); the angle's is not used.
         classes: Their classes in the model, shape (n,), int.
+        sigma: Standard deviation of a Gaussian decoder; a Bernoulli one has none.
 
     Returns:
         At 0, 1, ... 359 degrees, nats, shape (n, FINE).
@@ -141,7 +144,7 @@ def likelihood(model, images: np.ndarray, z: np.ndarray, classes: np.ndarray) ->
     if model.settings.decoder == "bernoulli":
         score = scipy.special.logit(np.clip(expected, 1e-6, 1 - 1e-6))
     else:
-        score = expected / model.settings.decoder_sigma**2
+        score = expected / sigma**2
     there = scipy.fft.rfft(polar.of(images) * polar.area[:, None], axis=2)
     product = (there.conj() * scipy.fft.rfft(score, axis=2)).sum(1)
     product[:, 0] = 0  # a constant, and large

@@ -17,6 +17,7 @@ from zbo.judge import angles, consensus
 from zbo.judge.consensus import Consensus
 from zbo.search import evaluation
 from zbo.trainer import jrvae
+from zbo.trainer.loss import LEAST_SIGMA
 
 UNLIKE = 0.99  # quantile of the errors seen beyond which an image is unlike those
 ROWS = 1 << 19  # image x pixel decoded at a time
@@ -69,6 +70,8 @@ class Kept:
         symmetry: Of each class, shape (C,), int.
         zero: Angle of the kept model at which each class lies on average, radians, shape (C,).
         errors: Quantiles (0 to 1 in hundredths) of the study's reconstruction errors, shape (101,).
+        sigma: Standard deviation of the kept model's Gaussian decoder, units of intensity; where it
+            was learned, that which suits the study's images best. NaN for a Bernoulli decoder.
     """
 
     models: Sequence[Any]
@@ -78,6 +81,7 @@ class Kept:
     symmetry: np.ndarray
     zero: np.ndarray
     errors: np.ndarray
+    sigma: float
 
     @property
     def model(self) -> Any:
@@ -110,7 +114,7 @@ class Kept:
         turns = "r" in self.model.settings.invariances
         angle = sd = np.full(len(images), np.nan)
         if turns:
-            found = angles.likelihood(self.model, images, z, own)
+            found = angles.likelihood(self.model, images, z, own, self.sigma)
             z[:, 0], _ = angles.angle(found, np.ones_like(symmetry))
             angle, sd = angles.angle(found, symmetry)
             angle = angles.wrapped(angle - self.zero[classes], symmetry)
@@ -158,13 +162,14 @@ def keep(
     symmetry = np.ones(count, int)
     if "r" in models[best].settings.invariances:
         symmetry = _symmetries(models[best], own)
+    sigma = _sigma(models[best], images, own[classes])
     none = np.zeros(count), np.full(101, np.inf)
-    first = Kept(models, best, agreed, own, symmetry, *none).look(images)
+    first = Kept(models, best, agreed, own, symmetry, *none, sigma).look(images)
     zero = [
         angles.mean(np.deg2rad(first.angle[first.classes == c]), symmetry[c]) for c in range(count)
     ]
     errors = np.quantile(first.error, np.linspace(0, 1, 101))
-    return Kept(models, best, agreed, own, symmetry, np.array(zero), errors)
+    return Kept(models, best, agreed, own, symmetry, np.array(zero), errors, sigma)
 
 
 def voted(probabilities: np.ndarray) -> np.ndarray:
@@ -194,6 +199,7 @@ def write(path: str, kept: Kept, about: Mapping[str, Any], **facts: Any) -> None
         "classes/symmetry": kept.symmetry,
         "classes/zero": kept.zero,
         "errors": kept.errors,
+        "sigma": kept.sigma,
     }
     what = kept.model.settings.model_dump(mode="json")
     storage.write(path, data, kind="kept model", model=what, **facts)
@@ -219,6 +225,7 @@ def read(path: str) -> Kept:
         data["classes/symmetry"],
         data["classes/zero"],
         data["errors"],
+        float(data["sigma"]),
     )
 
 
@@ -280,6 +287,20 @@ def rows(answer: Answer, images: Mapping[str, np.ndarray]) -> Iterator[dict[str,
 
 def _number(value: float, form: str) -> str:
     return f"{value:{form}}" if np.isfinite(value) else ""
+
+
+def _sigma(model: Any, images: np.ndarray, own: np.ndarray) -> float:
+    """Standard deviation of the decoder; a learned one as in training, by what the encoder says."""
+    if model.settings.decoder != "gaussian":
+        return float("nan")
+    if model.settings.decoder_sigma != "learned":
+        return model.settings.decoder_sigma
+    batch, squares = max(1, ROWS // images[0].size), 0.0
+    for i in range(0, len(images), batch):
+        part = images[i : i + batch]
+        made = angles.reconstructed(model, jrvae.encode(model, part).z_mean, own[i : i + batch])
+        squares += ((made - part) ** 2).sum(dtype=float)
+    return max(np.sqrt(squares / images.size), LEAST_SIGMA)
 
 
 def _symmetries(model: Any, own: np.ndarray) -> np.ndarray:

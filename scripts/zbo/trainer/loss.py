@@ -19,7 +19,7 @@ from zbo.trainer import decoder, perceptron
 from zbo.trainer.network import Network, Transform
 from zbo.trainer.pixels import Sample
 
-_LEAST_SIGMA = 0.01  # of a learned σ
+LEAST_SIGMA = 0.01  # of a learned σ
 _START_WEIGHT = 10.0  # nats, of the cross-entropy by which the encoder learns given classes
 
 
@@ -168,7 +168,7 @@ def at_best_sigma(logp: Tensor, q: Tensor, pixels: int) -> tuple[Tensor, Tensor]
     """
     constant = 0.5 * pixels * math.log(2 * math.pi)
     squares = -2 * (logp + constant)
-    variance = ((q * squares).sum() / (len(q) * pixels)).clamp_min(_LEAST_SIGMA**2)
+    variance = ((q * squares).sum() / (len(q) * pixels)).clamp_min(LEAST_SIGMA**2)
     return -squares / (2 * variance) - 0.5 * pixels * variance.log() - constant, 1 / variance
 
 
