@@ -74,3 +74,4 @@ onstart:
     need_image()
     stay_alone()
     name_commit()
+    start_warm()

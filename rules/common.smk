@@ -10,6 +10,7 @@ import tempfile
 import time
 from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 from snakemake.exceptions import WorkflowError
 from snakemake.settings.types import DeploymentMethod
@@ -150,6 +151,16 @@ def name_commit():
     if (commit := storage.commit()) != "unknown":
         # The second is what an image takes in place of its own.
         os.environ.update(ZBO_COMMIT=commit, APPTAINERENV_ZBO_COMMIT=commit)
+
+
+def start_warm():
+    """Name this run to its jobs where they run beside Snakemake, without an image (zbo.base.warm)."""
+    wanted = os.environ.pop("ZBO_WARM", "")
+    contained = (
+        DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
+    )
+    if wanted != "off" and workflow.local_exec and not contained:
+        os.environ["ZBO_WARM"] = f"{os.getpid()}-{uuid4().hex}"
 
 
 def need_image():

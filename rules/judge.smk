@@ -97,7 +97,7 @@ rule train_model:
         settings=settings_of_model,
     shell:
         """
-        python "$SCRIPTS/train_model.py" \
+        python -m zbo.base.warm "$SCRIPTS/train_model.py" \
             --settings {params.settings:q} \
             --threads {threads} \
             --gpus {resources.gpu},{resources.gres} \

@@ -62,7 +62,7 @@ rule train_trial:
         index=index_of_trial,
     shell:
         """
-        python "$SCRIPTS/train_trial.py" \
+        python -m zbo.base.warm "$SCRIPTS/train_trial.py" \
             --settings {params.settings:q} \
             --threads {threads} \
             --gpus {resources.gpu},{resources.gres} \
@@ -102,7 +102,7 @@ checkpoint bo_iteration:
         # Its one line of progress goes to the terminal, the rest to the log. The budget comes as a
         # resource since a changed parameter would run every iteration again.
         """
-        python "$SCRIPTS/bo_iteration.py" \
+        python -m zbo.base.warm "$SCRIPTS/bo_iteration.py" \
             --settings {params.settings:q} \
             --threads {threads} \
             --space {input.space:q} \

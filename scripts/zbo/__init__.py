@@ -12,6 +12,7 @@ base           errors     what a person's mistake is called
                config     one study's settings, checked against config/schema.yaml
                command    what every script does the same way
                own        a person's own functions, by import path
+               warm       a step without the seconds that its libraries take to import
 data           pictures       one file of a microscope as grey pages with their pixel size
                downloads      published data sets, fetched once
                places         where each image comes from
