@@ -160,7 +160,7 @@ def start_warm():
         DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method
     )
     if wanted != "off" and workflow.local_exec and not contained:
-        os.environ["ZBO_WARM"] = f"{os.getpid()}-{uuid4().hex}"
+        os.environ.update(ZBO_WARM=f"{os.getpid()}-{uuid4().hex}")
 
 
 def need_image():

@@ -1,281 +1,29 @@
-# Figures, one rule and one script each, and the report. Need what the stages before made; make
-# results/{study}/figures/*.pdf and *.png, the paper's as results/paper/*.pdf and *.png (at the reduced
-# scale in paper-reduced/) and results/report.html. The paper's are targets: `snakemake fig07`.
+# Figures and the report. Need what the stages before made; make results/{study}/figures/*.pdf and *.png,
+# the paper's as results/paper/*.pdf and *.png (at the reduced scale in paper-reduced/) and
+# results/report.html. The paper's are targets: `snakemake fig07`.
 
 
 include: "functions/drawing.smk"
 
 
-rule figure_members:
-    """Show real images of each class."""
+rule figure:
+    """Draw a figure of a study."""
     input:
-        images="results/{study}/images.h5",
-        classes="results/{study}/classes.csv",
-        script=f"{SCRIPTS}/figures/members.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
+        unpack(files_of_figure),
+        script=f"{SCRIPTS}/figures/{{figure}}.py",
+        drawing=DRAWING,
     output:
-        pdf="results/{study}/figures/members.pdf",
-        png="results/{study}/figures/members.png",
+        pdf="results/{study}/figures/{figure}.pdf",
+        png="results/{study}/figures/{figure}.png",
     log:
-        "logs/{study}/figures/members.log",
+        "logs/{study}/figures/{figure}.log",
+    wildcard_constraints:
+        figure="|".join(FIGURES),
+    params:
+        files=options_of_figure,
     shell:
         """
-        python {input.script:q} \
-            --images {input.images:q} \
-            --classes {input.classes:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_map:
-    """Show where particles lie in their micrographs."""
-    input:
-        images="results/{study}/images.h5",
-        classes="results/{study}/classes.csv",
-        script=f"{SCRIPTS}/figures/map.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/map.pdf",
-        png="results/{study}/figures/map.png",
-    log:
-        "logs/{study}/figures/map.log",
-    shell:
-        """
-        python {input.script:q} \
-            --images {input.images:q} \
-            --classes {input.classes:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_latents:
-    """Show what varies within classes."""
-    input:
-        images="results/{study}/images.h5",
-        classes="results/{study}/classes.csv",
-        model="results/{study}/model.h5",
-        script=f"{SCRIPTS}/figures/latents.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/latents.pdf",
-        png="results/{study}/figures/latents.png",
-    log:
-        "logs/{study}/figures/latents.log",
-    shell:
-        """
-        python {input.script:q} \
-            --images {input.images:q} \
-            --classes {input.classes:q} \
-            --model {input.model:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_overview:
-    """Show the whole study in one row."""
-    input:
-        trajectories="results/{study}/trajectories.h5",
-        space="results/{study}/space.h5",
-        design="results/{study}/design.h5",
-        iteration=last_iteration,
-        model="results/{study}/models/optimum-0.h5",
-        script=f"{SCRIPTS}/figures/overview.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/overview.pdf",
-        png="results/{study}/figures/overview.png",
-    log:
-        "logs/{study}/figures/overview.log",
-    shell:
-        """
-        python {input.script:q} \
-            --trajectories {input.trajectories:q} \
-            --space {input.space:q} \
-            --design {input.design:q} \
-            --iteration {input.iteration:q} \
-            --model {input.model:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_images:
-    """Show sample images."""
-    input:
-        images="results/{study}/images.h5",
-        script=f"{SCRIPTS}/figures/images.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/images.pdf",
-        png="results/{study}/figures/images.png",
-    log:
-        "logs/{study}/figures/images.log",
-    shell:
-        """
-        python {input.script:q} \
-            --images {input.images:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_trajectories:
-    """Show sampled trajectories of each family."""
-    input:
-        trajectories="results/{study}/trajectories.h5",
-        script=f"{SCRIPTS}/figures/trajectories.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/trajectories.pdf",
-        png="results/{study}/figures/trajectories.png",
-    log:
-        "logs/{study}/figures/trajectories.log",
-    shell:
-        """
-        python {input.script:q} \
-            --trajectories {input.trajectories:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_latent_space:
-    """Show the latent space of trajectories and what some of its points decode to."""
-    input:
-        trajectories="results/{study}/trajectories.h5",
-        trajectory_vae="results/{study}/trajectory_vae.h5",
-        space="results/{study}/space.h5",
-        script=f"{SCRIPTS}/figures/latent_space.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/latent_space.pdf",
-        png="results/{study}/figures/latent_space.png",
-    log:
-        "logs/{study}/figures/latent_space.log",
-    shell:
-        """
-        python {input.script:q} \
-            --trajectories {input.trajectories:q} \
-            --trajectory-vae {input.trajectory_vae:q} \
-            --space {input.space:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_surrogate:
-    """Show the surrogate's mean and uncertainty over the latent space."""
-    input:
-        space="results/{study}/space.h5",
-        design="results/{study}/design.h5",
-        iteration=last_iteration,
-        script=f"{SCRIPTS}/figures/surrogate.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/surrogate.pdf",
-        png="results/{study}/figures/surrogate.png",
-    log:
-        "logs/{study}/figures/surrogate.log",
-    shell:
-        """
-        python {input.script:q} \
-            --space {input.space:q} \
-            --design {input.design:q} \
-            --iteration {input.iteration:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_convergence:
-    """Show how the search went, trial by trial."""
-    input:
-        design="results/{study}/design.h5",
-        iteration=last_iteration,
-        optimum="results/{study}/optimum.h5",
-        script=f"{SCRIPTS}/figures/convergence.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/convergence.pdf",
-        png="results/{study}/figures/convergence.png",
-    log:
-        "logs/{study}/figures/convergence.log",
-    shell:
-        """
-        python {input.script:q} \
-            --design {input.design:q} \
-            --iteration {input.iteration:q} \
-            --optimum {input.optimum:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_optimum:
-    """Show the trajectory the search recommends."""
-    input:
-        optimum="results/{study}/optimum.h5",
-        best_constant=best_constant_of_study,
-        script=f"{SCRIPTS}/figures/optimum.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/optimum.pdf",
-        png="results/{study}/figures/optimum.png",
-    log:
-        "logs/{study}/figures/optimum.log",
-    shell:
-        """
-        python {input.script:q} \
-            --optimum {input.optimum:q} \
-            --best-constant {input.best_constant:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_manifolds:
-    """Show the learned manifolds of each compared model."""
-    input:
-        images="results/{study}/images.h5",
-        scores="results/{study}/scores.csv",
-        models=models_of_study,
-        script=f"{SCRIPTS}/figures/manifolds.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/manifolds.pdf",
-        png="results/{study}/figures/manifolds.png",
-    log:
-        "logs/{study}/figures/manifolds.log",
-    shell:
-        """
-        python {input.script:q} \
-            --images {input.images:q} \
-            --scores {input.scores:q} \
-            --models {input.models:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule figure_scores:
-    """Show every seed's scores of each compared model."""
-    input:
-        scores="results/{study}/scores.csv",
-        script=f"{SCRIPTS}/figures/scores.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        pdf="results/{study}/figures/scores.pdf",
-        png="results/{study}/figures/scores.png",
-    log:
-        "logs/{study}/figures/scores.log",
-    shell:
-        """
-        python {input.script:q} \
-            --scores {input.scores:q} \
+        python {input.script:q} {params.files} \
             --output {output:q} >{log:q} 2>&1
         """
 
@@ -291,29 +39,42 @@ rule paper:
         ),
 
 
-rule fig03:
-    """Search along one variable, step by step."""
-    input:
-        script=f"{SCRIPTS}/figures/paper/fig03.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/fig03.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/fig03.log",
-    shell:
-        """
-        python {input.script:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
+for name, (script, _, files, told) in PAPER_FIGURES.items():
+    if name == "fig04":  # is drawn from a run of Snakemake's own, below
+        continue
+
+    rule:
+        name:
+            name
+        input:
+            unpack(files_of_paper_figure(name)),
+            script=f"{SCRIPTS}/figures/paper/{script}.py",
+            drawing=DRAWING,
+        output:
+            expand(
+                "results/{paper}/{name}.{end}",
+                paper=PAPER,
+                name=name,
+                end=["pdf", "png"],
+            ),
+        log:
+            f"logs/{PAPER}/{name}.log",
+        params:
+            files=options_of_paper_figure(name),
+            told=told,
+        shell:
+            """
+            python {input.script:q} {params.files} {params.told} \
+                --output {output:q} >{log:q} 2>&1
+            """
 
 
 rule fig04:
     """Draw how the rules depend on each other, once a search has closed their loop."""
     input:
-        scores=in_paper("mnist", "scores.csv"),
+        unpack(files_of_paper_figure("fig04")),
         script=f"{SCRIPTS}/figures/paper/fig04.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
+        drawing=DRAWING,
     output:
         expand("results/{paper}/fig04.{end}", paper=PAPER, end=["pdf", "png"]),
     log:
@@ -328,207 +89,6 @@ rule fig04:
         snakemake --nolock --snakefile {params.snakefile:q} --rulegraph dot {input.scores:q} 2>{log:q} \
             | python {input.script:q} --checkpoint bo_iteration --output {output:q} >>{log:q} 2>&1
         """
-
-
-rule fig05:
-    """Sample trajectories, encode them, decode three points (MNIST)."""
-    input:
-        trajectories=in_paper("mnist", "trajectories.h5"),
-        trajectory_vae=in_paper("mnist", "trajectory_vae.h5"),
-        space=in_paper("mnist", "space.h5"),
-        script=f"{SCRIPTS}/figures/paper/fig05.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/fig05.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/fig05.log",
-    shell:
-        """
-        python {input.script:q} \
-            --trajectories {input.trajectories:q} \
-            --trajectory-vae {input.trajectory_vae:q} \
-            --space {input.space:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule fig06:
-    """Show where the search ended (MNIST)."""
-    input:
-        space=in_paper("mnist", "space.h5"),
-        design=in_paper("mnist", "design.h5"),
-        iteration=last_iteration_in_paper("mnist"),
-        script=f"{SCRIPTS}/figures/paper/fig06.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/fig06.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/fig06.log",
-    shell:
-        """
-        python {input.script:q} \
-            --space {input.space:q} \
-            --design {input.design:q} \
-            --iteration {input.iteration:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule fig07:
-    """Show the data and what three models learned of them (MNIST)."""
-    input:
-        images=in_paper("mnist", "images.h5"),
-        scores=in_paper("mnist", "scores.csv"),
-        models=models_in_paper("mnist"),
-        script=f"{SCRIPTS}/figures/paper/fig07.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/fig07.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/fig07.log",
-    params:
-        shown="data vanilla beta-1 optimum",
-    shell:
-        """
-        python {input.script:q} \
-            --images {input.images:q} \
-            --scores {input.scores:q} \
-            --models {input.models:q} \
-            --shown {params.shown} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-rule fig08:
-    """Show the search of the nanoparticles, 3 labels."""
-    input:
-        trajectories=in_paper("nanoparticles-3", "trajectories.h5"),
-        trajectory_vae=in_paper("nanoparticles-3", "trajectory_vae.h5"),
-        space=in_paper("nanoparticles-3", "space.h5"),
-        design=in_paper("nanoparticles-3", "design.h5"),
-        iteration=last_iteration_in_paper("nanoparticles-3"),
-        script=f"{SCRIPTS}/figures/paper/fig08.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/fig08.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/fig08.log",
-    shell:
-        """
-        python {input.script:q} \
-            --trajectories {input.trajectories:q} \
-            --trajectory-vae {input.trajectory_vae:q} \
-            --space {input.space:q} \
-            --design {input.design:q} \
-            --iteration {input.iteration:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-use rule fig07 as fig09 with:
-    input:
-        images=in_paper("nanoparticles-3", "images.h5"),
-        scores=in_paper("nanoparticles-3", "scores.csv"),
-        models=models_in_paper("nanoparticles-3"),
-        script=f"{SCRIPTS}/figures/paper/fig07.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/fig09.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/fig09.log",
-    params:
-        shown="vanilla vae beta-1 beta-0.01 optimum",
-
-
-use rule fig08 as fig10 with:
-    input:
-        trajectories=in_paper("nanoparticles-7", "trajectories.h5"),
-        trajectory_vae=in_paper("nanoparticles-7", "trajectory_vae.h5"),
-        space=in_paper("nanoparticles-7", "space.h5"),
-        design=in_paper("nanoparticles-7", "design.h5"),
-        iteration=last_iteration_in_paper("nanoparticles-7"),
-        script=f"{SCRIPTS}/figures/paper/fig08.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/fig10.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/fig10.log",
-
-
-use rule fig07 as fig11 with:
-    input:
-        images=in_paper("nanoparticles-7", "images.h5"),
-        scores=in_paper("nanoparticles-7", "scores.csv"),
-        models=models_in_paper("nanoparticles-7"),
-        script=f"{SCRIPTS}/figures/paper/fig07.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/fig11.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/fig11.log",
-    params:
-        shown="vanilla vae beta-1",
-
-
-use rule fig07 as fig12 with:
-    input:
-        images=in_paper("nanoparticles-7", "images.h5"),
-        scores=in_paper("nanoparticles-7", "scores.csv"),
-        models=models_in_paper("nanoparticles-7"),
-        script=f"{SCRIPTS}/figures/paper/fig07.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/fig12.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/fig12.log",
-    params:
-        shown="beta-0.01 optimum",
-
-
-rule figB1:
-    """Show samples of the nanoparticles' images."""
-    input:
-        images=[
-            in_paper("nanoparticles-3", "images.h5"),
-            in_paper("nanoparticles-7", "images.h5"),
-        ],
-        script=f"{SCRIPTS}/figures/paper/figB1.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/figB1.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/figB1.log",
-    shell:
-        """
-        python {input.script:q} \
-            --images {input.images:q} \
-            --output {output:q} >{log:q} 2>&1
-        """
-
-
-use rule fig07 as figB2 with:
-    input:
-        images=in_paper("nanoparticles-3", "images.h5"),
-        scores=in_paper("nanoparticles-3", "scores.csv"),
-        models=models_in_paper("nanoparticles-3"),
-        script=f"{SCRIPTS}/figures/paper/fig07.py",
-        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
-        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
-    output:
-        expand("results/{paper}/figB2.{end}", paper=PAPER, end=["pdf", "png"]),
-    log:
-        f"logs/{PAPER}/figB2.log",
-    params:
-        shown="transfer optimum",
 
 
 rule report:

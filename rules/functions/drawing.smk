@@ -1,49 +1,125 @@
 # What the rules of drawing.smk ask for, where their wildcards alone do not say it.
 
-# In the order of the story; each is a rule and a script of the same name.
-FIGURES = [
-    "members",
-    "map",
-    "latents",
-    "overview",
-    "images",
-    "trajectories",
-    "latent_space",
-    "surrogate",
-    "convergence",
-    "optimum",
-    "manifolds",
-    "scores",
-]
-
-# Of the paper, each a rule and a target by this name.
-PAPER_FIGURES = [*(f"fig{number:02d}" for number in range(3, 13)), "figB1", "figB2"]
+# What every figure is drawn with.
+DRAWING = [f"{SCRIPTS}/zbo/drawing/{module}.py" for module in ("plots", "panels")]
 
 
-def best_constant_of_study(wildcards):
+def best_constant_of(study):
     """The best constant trajectory, where the study compares with it."""
-    if "constant" not in STUDIES[wildcards.study]["compare"]["models"]:
-        return []
-    return f"results/{wildcards.study}/best_constant.h5"
+    compared = "constant" in STUDIES[study]["compare"]["models"]
+    return f"results/{study}/best_constant.h5" if compared else []
 
 
-def in_paper(name, file):
-    """Name a file of one of the paper's studies, at the scale of the config."""
-    return f"results/{study_of_paper(name, PAPER)}/{file}"
+# Figures draw from files of a study, each given to the script by the option it stands under here.
+LATENT_SPACE = {
+    "trajectories": "trajectories.h5",
+    "trajectory_vae": "trajectory_vae.h5",
+    "space": "space.h5",
+}
+SEARCH = {"space": "space.h5", "design": "design.h5", "iteration": last_iteration_of}
+LEARNED = {"images": "images.h5", "scores": "scores.csv", "models": models_of}
+
+# A study's figures, in the order of the story; a script of its name draws each.
+FIGURES = {
+    "members": {"images": "images.h5", "classes": "classes.csv"},
+    "map": {"images": "images.h5", "classes": "classes.csv"},
+    "latents": {"images": "images.h5", "classes": "classes.csv", "model": "model.h5"},
+    "overview": {
+        "trajectories": "trajectories.h5",
+        "space": "space.h5",
+        "design": "design.h5",
+        "iteration": last_iteration_of,
+        "model": "models/optimum-0.h5",
+    },
+    "images": {"images": "images.h5"},
+    "trajectories": {"trajectories": "trajectories.h5"},
+    "latent_space": LATENT_SPACE,
+    "surrogate": SEARCH,
+    "convergence": {
+        "design": "design.h5",
+        "iteration": last_iteration_of,
+        "optimum": "optimum.h5",
+    },
+    "optimum": {"optimum": "optimum.h5", "best_constant": best_constant_of},
+    "manifolds": LEARNED,
+    "scores": {"scores": "scores.csv"},
+}
+# The paper's figures: script, studies, files of each and what else the script is told.
+PAPER_FIGURES = {
+    "fig03": ("fig03", [], {}, ""),
+    "fig04": ("fig04", ["mnist"], {"scores": "scores.csv"}, ""),
+    "fig05": ("fig05", ["mnist"], LATENT_SPACE, ""),
+    "fig06": ("fig06", ["mnist"], SEARCH, ""),
+    "fig07": ("fig07", ["mnist"], LEARNED, "--shown data vanilla beta-1 optimum"),
+    "fig08": ("fig08", ["nanoparticles-3"], LATENT_SPACE | SEARCH, ""),
+    "fig09": (
+        "fig07",
+        ["nanoparticles-3"],
+        LEARNED,
+        "--shown vanilla vae beta-1 beta-0.01 optimum",
+    ),
+    "fig10": ("fig08", ["nanoparticles-7"], LATENT_SPACE | SEARCH, ""),
+    "fig11": ("fig07", ["nanoparticles-7"], LEARNED, "--shown vanilla vae beta-1"),
+    "fig12": ("fig07", ["nanoparticles-7"], LEARNED, "--shown beta-0.01 optimum"),
+    "figB1": (
+        "figB1",
+        ["nanoparticles-3", "nanoparticles-7"],
+        {"images": "images.h5"},
+        "",
+    ),
+    "figB2": ("fig07", ["nanoparticles-3"], LEARNED, "--shown transfer optimum"),
+}
 
 
-def models_in_paper(name):
-    """The models that one of the paper's studies compares."""
-    return models_of(study_of_paper(name, PAPER))
+def files_of(studies_drawn, files):
+    """Name files of some studies, by option."""
+    return {
+        option: [
+            path
+            for study in studies_drawn
+            for path in listed(of(study) if callable(of) else f"results/{study}/{of}")
+        ]
+        for option, of in files.items()
+    }
 
 
-def last_iteration_in_paper(name):
-    """Give a rule the last iteration of one of the paper's studies."""
+def listed(path):
+    return [path] if isinstance(path, str) else path
 
-    def last(wildcards):
-        return last_iteration_of(study_of_paper(name, PAPER))
 
-    return last
+def files_of_figure(wildcards):
+    return files_of([wildcards.study], FIGURES[wildcards.figure])
+
+
+def files_of_paper_figure(figure):
+    """Give a rule the files that one of the paper's figures is drawn from."""
+    _, drawn, files, _ = PAPER_FIGURES[figure]
+
+    def of(wildcards):
+        return files_of([study_of_paper(name, PAPER) for name in drawn], files)
+
+    return of
+
+
+def options_of_figure(wildcards, input):
+    return options(FIGURES[wildcards.figure], input)
+
+
+def options_of_paper_figure(figure):
+    """Give a rule its script's options for the files of one of the paper's figures."""
+
+    def of(wildcards, input):
+        return options(PAPER_FIGURES[figure][2], input)
+
+    return of
+
+
+def options(files, input):
+    return " ".join(
+        # What a search will end with is not known before it has.
+        shlex.join([f"--{option.replace('_', '-')}", *listed(input.get(option, []))])
+        for option in files
+    )
 
 
 def pages_of_paper(wildcards):

@@ -126,6 +126,16 @@ def test_a_rule_a_script_and_a_log_have_one_name(rule, script, log):
 
 
 def test_every_step_has_a_rule():
-    alone = {"example", "warm"}  # started by hand, and by rules
+    alone = {"example"}  # started by hand
     steps = {path.stem for path in (ROOT / "scripts").glob("*.py")} - alone
     assert steps == {script for _, script, _ in rules() if "/" not in script}
+
+
+def test_every_script_of_a_figure_is_in_a_table_of_figures():
+    tables = (ROOT / "rules/functions/drawing.smk").read_text()
+    own = set(re.findall(r'^    "(\w+)": [A-Z{]', tables, flags=re.M))
+    paper = set(re.findall(r'^    "fig\w+": \(\s*"(\w+)"', tables, flags=re.M))
+    alone = {"report", *(name.partition("/")[2] for _, name, _ in rules() if "figures/" in name)}
+    scripts = ROOT / "scripts/figures"
+    assert {path.stem for path in scripts.glob("*.py")} == own | (alone - {"paper/fig04"})
+    assert {path.stem for path in (scripts / "paper").glob("*.py")} == paper
