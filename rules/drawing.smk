@@ -23,7 +23,7 @@ rule figure:
         files=options_of_figure,
     shell:
         """
-        python {input.script:q} {params.files} \
+        python -m zbo.base.warm {input.script:q} {params.files} \
             --output {output:q} >{log:q} 2>&1
         """
 

@@ -26,7 +26,8 @@ from importlib import import_module
 
 LIBRARIES = (
     *("torch", "torch.fx.experimental.symbolic_shapes", "pyro", "botorch.fit", "botorch.models"),
-    *("scipy.special", "scipy.optimize", "h5py", "pydantic", "yaml", "tqdm"),
+    *("scipy.special", "scipy.optimize", "h5py", "pydantic", "yaml", "tqdm", "sklearn.cluster"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_pdf"),
 )
 PASSED_ON = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 BEGIN = b"\0"  # no signal's number
