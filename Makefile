@@ -11,10 +11,12 @@ ifneq ($(origin TORCH),undefined) # another build of torch: kept for the next ti
 $(shell mkdir -p .venv && [ "$$(cat .venv/torch 2>&1)" = "$(TORCH)" ] || echo "$(TORCH)" >.venv/torch)
 endif
 TORCH ?= $(or $(shell cat .venv/torch 2>/dev/null),torch==2.13.0)
-# Installs in a tenth of pip's time, from PyPI; where that is out of reach pip does it.
+# Installs in a fraction of pip's time, and the build of torch that suits the machine's GPU, or its having
+# none. What it cannot reach pip installs.
 UV := uv==0.13.9
 # A C compiler, installed where the machine has none: 0.4 GB.
 COMPILER := ziglang==0.17.1
+UV_INSTALL = $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
 LOCKED := --no-deps --require-hashes -r envs/requirements.txt -r envs/workflow.txt
 APPTAINER ?= apptainer
 IMAGE ?= containers/zbo.sif
@@ -78,9 +80,9 @@ clean:
 $(VENV)/installed: Makefile pyproject.toml envs/requirements.txt envs/workflow.txt $(wildcard $(VENV)/torch)
 	@echo "Installing into $(VENV): a few minutes the first time"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet "$(UV)" && $(BIN)/uv pip install --quiet --python $(BIN)/python $(LOCKED) || \
-	    $(BIN)/pip install --quiet $(LOCKED)
-	@$(BIN)/pip install --quiet "$(TORCH)"
+	@$(BIN)/pip install --quiet "$(UV)" || true
+	@$(UV_INSTALL) $(LOCKED) 2>$(VENV)/uv.log || $(BIN)/pip install --quiet $(LOCKED)
+	@$(UV_INSTALL) --torch-backend auto "$(TORCH)" 2>>$(VENV)/uv.log || $(BIN)/pip install --quiet "$(TORCH)"
 	@$(BIN)/pip install --quiet --no-deps --editable .
 	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
 	    $(BIN)/pip install --quiet "$(COMPILER)"
