@@ -61,7 +61,7 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
     if settings.count is not None and raw.count is not None and settings.patches is None:
         kept = _drawn(raw.count, settings.count, seed)
     images, bounds, rows, own = _read(raw, settings, kept)
-    places = Places.of(rows)
+    places = Places.of(rows, raw.files)
     if settings.count is not None and kept is None:
         kept = _drawn(len(rows), settings.count, seed)
         images = images[kept]

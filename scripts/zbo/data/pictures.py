@@ -323,8 +323,8 @@ def _instrument(file: Path, ending: str) -> list[Signal]:
     except ModuleNotFoundError as error:
         raise InputError(
             f"{file}: {package}, which reads {ending} files, is not installed ({error.name} is "
-            f"missing); run .venv/bin/pip install -e '.[microscopes]' in zBO's folder, or export it "
-            "as TIFF"
+            "missing); run .venv/bin/pip install -e '.[microscopes]' in zBO's folder, or give "
+            "TIFFs instead"
         ) from error
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from zbo.base.errors import InputError
 from zbo.data import labels as labelling, pictures
@@ -31,6 +32,7 @@ class Raw:
     pictures: Iterable[Picture]
     origin: str  # names the source in messages
     count: int | None = None  # of pictures, where known before they are read
+    files: Sequence[str] = ()  # that are read, whether or not an image comes of them
     faults: list[str] = field(default_factory=list)  # what was wrong with those not given
 
     def refuse_faults(self) -> None:
@@ -284,13 +286,14 @@ def _of_files(
     faults: list[str] = []
 
     def each() -> Iterator[Picture]:
-        for file, label in tqdm(found, "reading", unit="file", mininterval=2, delay=2):
-            try:
-                yield from pictures.read(file, channel, label)
-            except InputError as error:
-                faults.append(str(error))
+        with logging_redirect_tqdm():
+            for file, label in tqdm(found, "reading", unit="file", mininterval=2, delay=2):
+                try:
+                    yield from pictures.read(file, channel, label)
+                except InputError as error:
+                    faults.append(str(error))
 
-    return Raw(each(), origin, faults=faults)
+    return Raw(each(), origin, files=[str(file) for file, _ in found], faults=faults)
 
 
 READERS = {
