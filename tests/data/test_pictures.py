@@ -4,6 +4,7 @@ import importlib
 import json
 import logging
 import sys
+import tomllib
 from pathlib import Path
 
 import h5py
@@ -418,6 +419,17 @@ def test_files_of_instruments_are_read(name):
         assert picture.pixel_size == pytest.approx(size or np.nan, rel=1e-3, nan_ok=True)
 
 
+def test_what_reads_instruments_is_an_extra_that_nothing_needs():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extra = {each.partition(">")[0] for each in project["optional-dependencies"]["microscopes"]}
+    assert extra == set(pictures.INSTRUMENTS.values())
+    locked = {name: (ROOT / f"envs/{name}.txt").read_text() for name in ("requirements", "workflow")}
+    for package in extra:
+        assert f"\n{package}==" in (ROOT / "envs/microscopes.txt").read_text()
+        assert not any(f"{package}==" in text for text in locked.values())
+        assert not any(package in each for each in project["dependencies"])
+
+
 @shared
 @pytest.mark.parametrize("name", [n for n in HELD if Path(n).suffix in pictures.INSTRUMENTS])
 def test_without_its_reader_an_instruments_file_says_what_to_install(name, monkeypatch):
@@ -426,7 +438,7 @@ def test_without_its_reader_an_instruments_file_says_what_to_install(name, monke
     for loaded in [m for m in sys.modules if m.partition(".")[0] == module]:
         monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.setitem(sys.modules, module, None)  # importing it fails
-    with pytest.raises(InputError, match=rf"{name}: .*{package}.* not installed.*microscopes"):
+    with pytest.raises(InputError, match=rf"{name}: .*{package}.* not installed.*make microscopes"):
         pictures.read(INSTRUMENT / name)
 
 

@@ -323,7 +323,7 @@ def _instrument(file: Path, ending: str) -> list[Signal]:
     except ModuleNotFoundError as error:
         raise InputError(
             f"{file}: {package}, which reads {ending} files, is not installed ({error.name} is "
-            "missing); run .venv/bin/pip install -e '.[microscopes]' in zBO's folder, or give "
+            f"missing); run make microscopes in zBO's folder, or pip install {package}, or give "
             "TIFFs instead"
         ) from error
 
