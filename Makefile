@@ -27,7 +27,7 @@ export PYTHONNOUSERSITE := 1
 
 CONFIG := --config studies="$(STUDY)" scale=$(SCALE) set="$(SET)"
 
-.PHONY: run report install image test test-cluster lint format lock bench bench-orchestration clean
+.PHONY: run report install microscopes image test test-cluster lint format lock bench bench-orchestration clean
 
 run: TARGETS := all report
 report: TARGETS := report
@@ -36,6 +36,10 @@ run report: $(VENV)/installed
 	@echo "Look at results/report.html; figures and scores.csv of each study are in its folder, results/NAME/"
 
 install: $(VENV)/installed
+
+# Readers of microscopes' own formats. RosettaSciIO is GPL, so that each installs it for oneself.
+microscopes: $(VENV)/installed
+	@python -m pip install --quiet --no-deps --require-hashes -r envs/microscopes.txt
 
 test: $(VENV)/installed
 	@python -m pytest tests -m "not cluster" -n logical --maxprocesses 8 --dist worksteal

@@ -19,7 +19,7 @@ rule prepare_images:
     benchmark:
         "benchmarks/{study}/prepare_images.tsv"
     params:
-        settings=settings_for("seed", "images"),
+        settings=settings_for("seed", "images", "model.invariances"),
         files=digest_of_images,
     shell:
         """

@@ -3,6 +3,7 @@
 import numpy as np
 
 from zbo.base import command, storage
+from zbo.base.settings import refuse_oblong
 from zbo.data import images
 
 
@@ -13,6 +14,9 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     chosen = images.ImageSettings(**args.settings["images"])
     prepared = images.load(chosen, seed=args.settings["seed"])
+    refuse_oblong(
+        prepared.images.shape[1:], args.settings["model"]["invariances"], chosen.path or "images"
+    )
     storage.write(
         args.output,
         {

@@ -133,6 +133,7 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     learned = f"--images images.h5 --scores scores.csv --models {' '.join(models)}"
     files = {
         "images": "--images images.h5",
+        "patches": "--images images.h5",
         "trajectories": "--trajectories trajectories.h5",
         "latent_space": f"{encoding} --space space.h5",
         "surrogate": search,

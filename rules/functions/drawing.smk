@@ -31,6 +31,7 @@ FIGURES = {
         "iteration": last_iteration_of,
         "model": "models/optimum-0.h5",
     },
+    "patches": {"images": "images.h5"},
     "images": {"images": "images.h5"},
     "trajectories": {"trajectories": "trajectories.h5"},
     "latent_space": LATENT_SPACE,

@@ -16,7 +16,9 @@ def main(argv: list[str] | None = None) -> None:
     shown = panels.samples(prepared)
     with plots.style():
         figure = plots.figure(plots.COLUMN, plots.COLUMN * shown.height + 0.1)
-        shown.draw(figure.subplots(), "")
+        ax = figure.subplots()
+        shown.draw(ax, "")
+        panels.say_scale(ax, prepared)
         panels.say_simulated(figure, prepared)
         plots.save(figure, args.output)
 

@@ -53,6 +53,8 @@ def _micrographs(prepared: Mapping[str, np.ndarray], found: Mapping[str, np.ndar
             ax.imshow(page[0], cmap="gray", vmin=0, vmax=1, extent=page[1])
             ax.set_xticks([])
             ax.set_yticks([])
+        if np.isfinite(pixel := _of(prepared, "pixel_size", own)[0]):
+            plots.scale_bar(row[0], pixel, np.ptp(page[1][:2]) / 4)
         for k, name in enumerate(classes):
             of = found["class"][own] == name
             colour = plots.COLOURS[k]

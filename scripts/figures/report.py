@@ -28,6 +28,7 @@ TITLES = {
     "latents": "What varies",
     "kinds": "How many kinds",
     "overview": "In a row",
+    "patches": "What was cut out",
     "images": "Data",
     "trajectories": "Trajectories",
     "latent_space": "Latent space",
@@ -133,7 +134,8 @@ def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any
         "pictures": [
             picture(folder / "figures" / f"{name}.png", captions, words)
             for name in figures
-            if name != "map" or panels.in_micrographs(images)
+            if (name != "map" or panels.in_micrographs(images))
+            and (name != "patches" or chosen.get("patches"))
         ],
         "scores": score_table(folder / "scores.csv"),
     }

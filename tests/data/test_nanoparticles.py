@@ -141,6 +141,7 @@ def test_the_file_of_images_says_that_they_are_simulated(tmp_path):
     for source, simulated in (("nanoparticles", True), ("digits", False)):
         chosen = ImageSettings(source=source, count=70, size=(24, 24), subset=10)
         images = chosen.model_dump(mode="json")
-        settings, output = json.dumps({"seed": 0, "images": images}), tmp_path / f"{source}.h5"
+        given = {"seed": 0, "images": images, "model": {"invariances": ["r"]}}
+        settings, output = json.dumps(given), tmp_path / f"{source}.h5"
         prepare.main(["--settings", settings, "--output", str(output)])
         assert bool(storage.read(output, kind="images")["simulated"]) is simulated

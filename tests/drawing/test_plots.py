@@ -22,6 +22,7 @@ FIGURES = (
     "map",
     "latents",
     "overview",
+    "patches",
     "images",
     "trajectories",
     "latent_space",

@@ -74,7 +74,7 @@ KINDS: dict[str, Kind] = {
             "subset": Dataset("chosen", "", "indices of the images used during the search"),
             "names": Dataset("label", "", "what the source calls each label"),
             "simulated": Dataset("", "", "true where the images are not measured"),
-            "files": Dataset("file", "", "files the images come from, or what else held them"),
+            "files": Dataset("file", "", "files that were read, or what else held the images"),
             "file": Dataset("image", "", "which of them"),
             "page": Dataset("image", "", "page of that file, from 0"),
             "y": Dataset("image", "pixel of the page", "row of the window's centre, from 0"),

@@ -5,6 +5,7 @@ so that a default stands here alone. config/schema.yaml, which editors read, and
 in config/README.md are made from them (`python -m zbo.base.manual`).
 """
 
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from annotated_types import Ge, Gt, Le, Len, Lt
@@ -88,6 +89,28 @@ if TYPE_CHECKING:  # a literal of a table is more than a type checker reads
     Search = str
 else:
     Search = Literal[tuple(SEARCHES)]
+
+
+def refuse_oblong(shape: Sequence[int], invariances: Collection[str], where: str) -> None:
+    """Refuse images that are not square where the model may turn them.
+
+    The decoder's rows and columns both run from -1 to 1 (pyroVED, `coord.py`): a rotation of these
+    is a shear of an oblong image.
+
+    Args:
+        shape: Rows and columns.
+        invariances: Of the model.
+        where: What has that shape, for the message.
+
+    Raises:
+        InputError: If they differ and "r" is among the invariances.
+    """
+    if "r" in invariances and len(set(shape)) > 1:
+        raise InputError(
+            f"{where}: {' x '.join(map(str, shape))} pixels are not square, and turning by "
+            "model.invariances: r would shear them; set images.size to a square such as "
+            f"[{min(shape)}, {min(shape)}], or leave r out"
+        )
 
 
 def _whole_section() -> Any:
@@ -510,6 +533,8 @@ class Study(Section):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         """Refuse what no section can see alone."""
+        if self.images.size is not None:
+            refuse_oblong(self.images.size, self.model.invariances, "images.size")
         classes = self.model.classes
         if isinstance(self.trajectories.beta_d, tuple) and classes < 2:
             raise InputError(

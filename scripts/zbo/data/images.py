@@ -14,7 +14,7 @@ import numpy as np
 from zbo.base.errors import InputError
 from zbo.base.settings import ImageSettings
 from zbo.data import labels as labelling, nanoparticles, sources
-from zbo.data.patches import Cutter
+from zbo.data.patches import Cutter, Window
 from zbo.data.pictures import FULL_SCALE, Picture, unit_range
 from zbo.data.places import Places
 from zbo.data.sources import READERS, Raw
@@ -61,7 +61,7 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
     if settings.count is not None and raw.count is not None and settings.patches is None:
         kept = _drawn(raw.count, settings.count, seed)
     images, bounds, rows, own = _read(raw, settings, kept)
-    places = Places.of(rows)
+    places = Places.of(rows, raw.files)
     if settings.count is not None and kept is None:
         kept = _drawn(len(rows), settings.count, seed)
         images = images[kept]
@@ -233,23 +233,22 @@ def _read(
     refitted: list[float] = []  # share of each picture that another aspect cuts off or adds
     shape = settings.size
     for picture in raw.pictures:
-        _refuse(picture)
-        if settings.pixel_size is not None:
-            picture = replace(picture, pixel_size=settings.pixel_size)
-        edges.see(picture.values, raw)
-        inner, (top, left) = _cropped(picture, settings.crop)
+        try:
+            inner, (top, left) = _usable(picture, settings)
+        except InputError as error:
+            raw.faults.append(str(error))
+            continue
+        edges.see(inner.values)
         whole = _bounds(inner, settings) if settings.normalize == "picture" else None
-        cuts = [(inner.values, inner, None)]
         if cutter is not None:
-            cuts = [(w.values, inner, w) for w in cutter.windows(inner)]
-        for values, _, window in cuts:
-            if cutter is None:
-                before = values.size
-                values, y, x, side = _fitted(values, settings)
-                if values.size != before:
-                    refitted.append(abs(1 - values.size / before))
-            else:
-                y, x, side = window.y, window.x, window.side
+            cuts = cutter.windows(inner, picture, (top, left))
+        else:
+            fitted, y, x, side = _fitted(inner.values, settings)
+            if fitted.size != inner.values.size:
+                refitted.append(abs(1 - fitted.size / inner.values.size))
+            cuts = [Window(fitted, y + top, x + left, side)]
+        for window in cuts:
+            values = window.values
             shape = shape or values.shape
             if settings.size is None and values.shape != shape:
                 size = " x ".join(map(str, values.shape))
@@ -260,14 +259,15 @@ def _read(
             number = len(rows)
             one = replace(inner, values=values)
             bounds.append(_bounds(one, settings) if whole is None else whole)
-            rows.append((picture.file, picture.page, y + top, x + left, side, picture.pixel_size))
+            rows.append((inner.file, inner.page, window.y, window.x, window.side, inner.pixel_size))
             labels.append(picture.label)
             if wanted is None or number in wanted:
                 stack.add(_resized(unit_range(values), shape))
+    raw.refuse_faults()
     if not rows:
         what = "no images" if cutter is None else "pictures in which nothing was found to cut out"
         raise InputError(f"{raw.origin}: holds {what}; add some, or see images.patches")
-    edges.say(raw)
+    edges.say(raw.origin, settings.crop)
     if refitted:
         done = "cut off; fit: pad keeps all" if settings.fit == "crop" else "added around it"
         logger.warning(
@@ -309,19 +309,18 @@ class Edges:
     def __init__(self) -> None:
         self._bands: list[list[int]] = []
 
-    def see(self, values: np.ndarray, raw: Raw) -> None:
+    def see(self, values: np.ndarray) -> None:
         if min(values.shape) >= BANDED and len(self._bands) < 50:
             self._bands.append([band(v) for v in (values, values[::-1], values.T, values.T[::-1])])
 
-    def say(self, raw: Raw) -> None:
+    def say(self, origin: str, crop: Sequence[int] | None) -> None:
         found = np.array(self._bands or [[0] * 4])
-        crop = np.where((found > 0).all(0), np.median(found, 0).astype(int), 0)
-        if crop.any():
+        more = np.where((found > 0).all(0), np.median(found, 0).astype(int), 0)
+        if more.any():
             logger.warning(
                 "%s: nearly constant rows along an edge of every picture (a data bar?); "
                 "images.crop: %s leaves them out",
-                raw.origin,
-                crop.tolist(),
+                *(origin, (more + (crop or 0)).tolist()),
             )
 
 
@@ -339,28 +338,30 @@ def band(values: np.ndarray) -> int:
     return depth if depth >= 4 else 0
 
 
-def _refuse(picture: Picture) -> None:
-    shape, size = picture.values.shape, " x ".join(map(str, picture.values.shape))
-    if len(shape) != 2 or picture.values.dtype.kind not in "biuf":
+def _usable(picture: Picture, settings: ImageSettings) -> tuple[Picture, tuple[int, int]]:
+    """Crop a picture and give what was cut off at its top and left; refuse what is no picture."""
+    values, size = picture.values, " x ".join(map(str, picture.values.shape))
+    if values.ndim != 2 or values.dtype.kind not in "biuf":
         raise InputError(
-            f"{picture.name} is an array of shape {shape} and type {picture.values.dtype}; "
+            f"{picture.name} is an array of shape {values.shape} and type {values.dtype}; "
             "give real grey values of shape (images, rows, columns)"
         )
-    if min(shape) < MIN_SIDE:
+    if min(values.shape) < MIN_SIDE:
         raise InputError(
             f"{picture.name} has {size} pixels; images need {MIN_SIDE} x {MIN_SIDE} or more "
             "and axes in the order (images, rows, columns)"
         )
-
-
-def _cropped(picture: Picture, crop: Sequence[int] | None) -> tuple[Picture, tuple[int, int]]:
-    if crop is None:
-        return picture, (0, 0)
-    (h, w), (top, bottom, left, right) = picture.values.shape, crop
-    if h - top - bottom < MIN_SIDE or w - left - right < MIN_SIDE:
-        raise InputError(f"images.crop: {crop} leaves nothing of {picture.name}, {h} x {w} pixels")
-    values = picture.values[top : h - bottom, left : w - right]
-    return replace(picture, values=values), (top, left)
+    top, bottom, left, right = settings.crop or (0, 0, 0, 0)
+    values = values[top : values.shape[0] - bottom, left : values.shape[1] - right]
+    if min(values.shape) < MIN_SIDE:
+        raise InputError(
+            f"images.crop: {list(settings.crop or ())} leaves nothing of {picture.name}, {size} "
+            "pixels; cut off less"
+        )
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise InputError(f"{picture.name} holds NaN or infinite values; mend or remove it")
+    pixel_size = settings.pixel_size or picture.pixel_size
+    return replace(picture, values=values, pixel_size=pixel_size), (top, left)
 
 
 def _fitted(values: np.ndarray, settings: ImageSettings) -> tuple[np.ndarray, float, float, int]:
@@ -392,11 +393,9 @@ def _resized(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 
 
 def _bounds(picture: Picture, settings: ImageSettings) -> tuple[float, float]:
-    """Check a picture's values and give their least and greatest, or percentiles of them."""
+    """Check a picture's range and give its least and greatest values, or percentiles of them."""
     unit = unit_range(picture.values)
     low, high = unit.min(), unit.max()
-    if not np.isfinite([low, high]).all():
-        raise InputError(f"{picture.name} holds NaN or infinite values; mend or remove it")
     # A millionth over is what float32 leaves of a 1.
     if settings.normalize == "range" and not -1e-6 <= low <= high <= 1 + 1e-6:
         raise InputError(
@@ -441,6 +440,11 @@ def _scale(
         np.clip(image, 0, 1, out=image)
     some = images[:: max(1, len(images) // 1000)]
     contrast = float(np.median(np.ptp(some, axis=(1, 2))))
+    if contrast == 0 and settings.normalize == "image":
+        raise InputError(
+            f"{raw.origin}: half of the images are of one grey value; give others, or windows "
+            "where there is something to see (images.patches)"
+        )
     if contrast < CONTRAST:
         raise InputError(
             f"images.normalize: {settings.normalize}: {raw.origin}: half of the images use less "

@@ -1,6 +1,8 @@
 """Particles found in a picture by scikit-image, each with its centre, diameter and outline."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 
 import numpy as np
 from skimage.measure import label, regionprops
@@ -27,6 +29,13 @@ class Found:
     diameter: np.ndarray
     outlines: np.ndarray | None = None
     outline: np.ndarray | None = None
+
+    def within(self, top: int, left: int, shape: tuple[int, int]) -> Found:
+        """Give the same places as seen from a part of the picture, shape (h, w), cut out there."""
+        outlines = self.outlines
+        if outlines is not None:
+            outlines = outlines[top : top + shape[0], left : left + shape[1]]
+        return replace(self, y=self.y - top, x=self.x - left, outlines=outlines)
 
 
 def of_outlines(drawn: np.ndarray, labelled: bool = False) -> Found:

@@ -2,8 +2,9 @@
 
 import json
 import logging
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 Y, X = ("y", "centroid-0", "row"), ("x", "centroid-1", "column", "col")
 DIAMETER, PAGE = ("diameter", "size"), ("page", "frame", "slice")
+MASKS = ("_cp_masks", "_masks", "_mask", "-mask", "_labels", "_label", "_seg")  # behind a name
 IMAGEJ = ("label", "area", "mean")  # columns of ImageJ's tables
 
 
@@ -43,13 +45,26 @@ class Cutter:
         self.find = _finder(settings)
         self.counts: Counter[str] = Counter()
 
-    def windows(self, picture: Picture) -> Iterator[Window]:
-        """Cut the windows of one picture; those that do not lie whole within it are left out."""
-        found = self.find(picture)
+    def windows(self, picture: Picture, whole: Picture, at: tuple[int, int]) -> Iterator[Window]:
+        """Cut the windows of one picture; those that do not lie whole within it are left out.
+
+        Args:
+            picture: What is left of it where something was cropped.
+            whole: All of it, which places that are given refer to.
+            at: Row and column of the one in the other.
+
+        Yields:
+            Windows, their places in the whole picture's pixels.
+        """
+        if self.settings.coordinates is not None:
+            found = self.find(whole).within(*at, picture.values.shape)
+        else:
+            found = self.find(picture)
         values, outside, cut = picture.values, 0, 0
         for i in range(len(found.y)):
             side = self._side(picture, found, i)
-            top, left = (round(c - (side - 1) / 2) for c in (found.y[i], found.x[i]))
+            # Rounded up at a half, always: Python's round would go now up, now down.
+            top, left = (math.floor(c - side / 2 + 1) for c in (found.y[i], found.x[i]))
             if min(top, left) < 0 or top + side > values.shape[0] or left + side > values.shape[1]:
                 outside += 1
                 continue
@@ -58,7 +73,7 @@ class Cutter:
             if self.settings.neighbours == "paint":
                 window = _alone(window, found, place, i, picture)
             cut += 1
-            yield Window(window, found.y[i], found.x[i], side)
+            yield Window(window, found.y[i] + at[0], found.x[i] + at[1], side)
         self.counts[picture.file] += cut
         logger.info("%s: %d patches, %d more at its edges left out", picture.name, cut, outside)
 
@@ -170,27 +185,36 @@ def _given(place: str) -> Callable[[Picture], Found]:
 
 
 def _masks(folder: Path) -> Callable[[Picture], Found]:
-    """Take masks or label images named as their pictures, perhaps with _mask behind it."""
-    by_name = {}
+    """Take masks or label images named as their pictures, perhaps with _mask or so behind it."""
+    by_name: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
-        name = labels.plain(file.name)
-        for ending in ("_mask", "_masks", "_labels", "_label", "-mask", "_cp_masks", "_seg"):
-            name = name.removesuffix(ending)
-        by_name[name] = file
+        name = labels.plain(file.stem if file.suffix == ".npy" else file.name)
+        ending = next(filter(name.endswith, MASKS), "")
+        if ending:
+            by_name[name.removesuffix(ending)] = file
+        else:  # perhaps the picture itself, where its mask lies beside it
+            by_name.setdefault(name, file)
 
     def find(picture: Picture) -> Found:
         file = by_name.get(labels.plain(picture.file))
         if file is None:
             raise InputError(f"images.patches.coordinates: {folder}: no mask of {picture.file}")
-        pages = [np.load(file)] if file.suffix == ".npy" else None
-        page = (
-            pages[0] if pages else pictures.read(file)[0 if picture.alone else picture.page].values
-        )
-        if page.shape != picture.values.shape:
-            raise InputError(f"{file}: {page.shape} pixels, its picture {picture.values.shape}")
-        return particles.of_outlines(page)
+        drawn = _pages(file)[0 if picture.alone else picture.page]
+        if drawn.shape != picture.values.shape:
+            raise InputError(
+                f"{file}: a mask of {drawn.shape[0]} x {drawn.shape[1]} pixels, its picture has "
+                f"{picture.values.shape[0]} x {picture.values.shape[1]}; give one of the same size"
+            )
+        return particles.of_outlines(drawn)
 
     return find
+
+
+def _pages(file: Path) -> Sequence[np.ndarray]:
+    if file.suffix != ".npy":
+        return [page.values for page in pictures.read(file)]
+    with pictures.arrays(file) as arrays:
+        return np.atleast_3d(arrays[""].T).T  # one of two dimensions is one page
 
 
 def _coco(path: Path) -> Callable[[Picture], Found]:

@@ -321,11 +321,10 @@ def _instrument(file: Path, ending: str) -> list[Signal]:
             return _gwyddion(file)
         return _rosetta(file)
     except ModuleNotFoundError as error:
-        if is_hdf5(file):  # .hspy and some .emd are plain HDF5
-            return _hdf5(file)
         raise InputError(
             f"{file}: {package}, which reads {ending} files, is not installed ({error.name} is "
-            f"missing); pip install {package}, or export the pictures as TIFF"
+            f"missing); run make microscopes in zBO's folder, or pip install {package}, or give "
+            "TIFFs instead"
         ) from error
 
 

@@ -17,7 +17,7 @@ class Places:
     """Where each of n images comes from.
 
     Attributes:
-        files: The files there are, or what else holds images.
+        files: The files that were read, or what else holds images.
         file: Of each image, an index into `files`, shape (n,), int64.
         page: Its page in that file, from 0, shape (n,), int64.
         y: Row of the window's centre in the page as the file has it, pixels (the first row's centre
@@ -39,9 +39,16 @@ class Places:
     pixel_size: np.ndarray
 
     @classmethod
-    def of(cls, rows: Sequence[tuple[str, int, float, float, float, float]]) -> Places:
-        """Gather rows of file, page, y, x, window and pixel size, in the source's order."""
-        files: dict[str, int] = {}
+    def of(
+        cls, rows: Sequence[tuple[str, int, float, float, float, float]], read: Sequence[str] = ()
+    ) -> Places:
+        """Gather rows of file, page, y, x, window and pixel size, in the source's order.
+
+        Args:
+            rows: One an image.
+            read: Files that were read, those without an image among them.
+        """
+        files = {name: number for number, name in enumerate(read)}
         number = [files.setdefault(row[0], len(files)) for row in rows]
         page, y, x, window, size = (
             np.array([row[i] for row in rows], dtype=np.int64 if i == 1 else float)

@@ -5,12 +5,13 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from zbo.base.errors import InputError
 from zbo.data import labels as labelling, pictures
@@ -21,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 ENDINGS = {"mnist": ("ubyte", ".gz"), "nanoparticles": (".npy",)}  # in a folder of the source's
 NANOPARTICLES = ("train_plas.npy", "plasmonic_labels.npy")  # the authors' images and counts
-NAMED = 10  # files at most that one message names
+NAMED, FAULTS = 10, 50  # files at most that one message names, passed over or at fault
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,20 @@ class Raw:
     pictures: Iterable[Picture]
     origin: str  # names the source in messages
     count: int | None = None  # of pictures, where known before they are read
+    files: Sequence[str] = ()  # that are read, whether or not an image comes of them
+    faults: list[str] = field(default_factory=list)  # what was wrong with those not given
+
+    def refuse_faults(self) -> None:
+        """Name all pictures at fault together, once all have been tried.
+
+        Raises:
+            InputError: If there are any.
+        """
+        if not self.faults:
+            return
+        count = f"{len(self.faults)} cannot be used: " if len(self.faults) > 1 else ""
+        more = f"; and {len(self.faults) - FAULTS} more" if len(self.faults) > FAULTS else ""
+        raise InputError(count + "; ".join(self.faults[:FAULTS]) + more)
 
 
 def of_array(images: np.ndarray, labels: Sequence[Any] | None, origin: str) -> Raw:
@@ -182,18 +197,17 @@ def _read_files(given: str, labels: str | None, channel: str | int | None) -> Ra
     if not path.exists():
         raise InputError(f"images.path: {path}: there is no such file or folder; correct the path")
     if path.is_dir():
-        found = list(_of_folder(path))
-        return Raw(_each(found, channel), str(path))
+        return _of_files(_of_folder(path), channel, str(path))
     if path.suffix.lower() in pictures.ARRAYS or (
         path.suffix.lower() not in pictures.READABLE and pictures.is_hdf5(path)
     ):
         with pictures.arrays(path) as arrays:
             named = [n for n in arrays if n.rpartition("/")[2] not in ("images", "labels", "")]
             unlike = [n for n in named if arrays[n].ndim == 2 and min(arrays[n].shape) >= 5]
-            if not (unlike and path.suffix.lower() not in pictures.NUMPY):
+            if "images" in arrays or not unlike or path.suffix.lower() in pictures.NUMPY:
                 own = arrays["labels"][()] if "labels" in arrays and not labels else None
                 return of_array(_stack(arrays, path, own), own, str(path))
-    return Raw(_each([(path, None)], channel), str(path))
+    return _of_files([(path, None)], channel, str(path))
 
 
 def _stack(arrays: Any, path: Path, labels: Any) -> np.ndarray:
@@ -216,7 +230,7 @@ def _stack(arrays: Any, path: Path, labels: Any) -> np.ndarray:
     return images
 
 
-def _of_folder(folder: Path) -> Iterator[tuple[Path, str | None]]:
+def _of_folder(folder: Path) -> list[tuple[Path, str | None]]:
     """List a folder's pictures, or those of its subfolders with each one's class, as people count.
 
     One picture a name: of `a.tif` and `a.png` the one whose format comes first in READABLE.
@@ -254,7 +268,7 @@ def _of_folder(folder: Path) -> Iterator[tuple[Path, str | None]]:
         logger.warning("%s: passed over %d: %s%s", folder, len(over), named, more)
     if not found:
         raise InputError(f"{folder}: holds no picture ({', '.join(pictures.READABLE)}); add some")
-    return iter(found)
+    return found
 
 
 def _readable(file: Path) -> bool:
@@ -265,18 +279,21 @@ def _preference(file: Path) -> int:
     return pictures.READABLE.index(file.suffix.lower())
 
 
-def _each(found: Sequence[tuple[Path, str | None]], channel: str | int | None) -> Iterator[Picture]:
-    """Read file by file; all that cannot be read are named together, at the end."""
-    failed = []
-    for file, label in tqdm(found, "reading", unit="file", mininterval=2, disable=len(found) < 50):
-        try:
-            yield from pictures.read(file, channel, label)
-        except InputError as error:
-            failed.append(str(error))
-    if failed:
-        more = f"; and {len(failed) - NAMED * 5} more" if len(failed) > NAMED * 5 else ""
-        count = f"{len(failed)} of {len(found)} files cannot be read: " if len(found) > 1 else ""
-        raise InputError(count + "; ".join(failed[: NAMED * 5]) + more)
+def _of_files(
+    found: Sequence[tuple[Path, str | None]], channel: str | int | None, origin: str
+) -> Raw:
+    """Read file by file, each with its class."""
+    faults: list[str] = []
+
+    def each() -> Iterator[Picture]:
+        with logging_redirect_tqdm():
+            for file, label in tqdm(found, "reading", unit="file", mininterval=2, delay=2):
+                try:
+                    yield from pictures.read(file, channel, label)
+                except InputError as error:
+                    faults.append(str(error))
+
+    return Raw(each(), origin, files=[str(file) for file, _ in found], faults=faults)
 
 
 READERS = {

@@ -287,6 +287,24 @@ def accuracy(values: np.ndarray) -> str:
     return f"accuracy {words}{more}"
 
 
+def say_scale(ax: Axes, prepared: Mapping[str, np.ndarray]) -> None:
+    """Say under images of images.h5 how long something in them is, where their pixels are known.
+
+    A bar where all images have one scale; else how wide they are.
+    """
+    if "pixel_size" not in prepared or not np.isfinite(prepared["pixel_size"]).any():
+        return
+    h, w = prepared["images"].shape[1:]
+    wide = prepared["window"] * prepared["pixel_size"] * w / h
+    low, high = np.nanmin(wide), np.nanmax(wide)
+    if high < 1.02 * low and np.isfinite(wide).all():
+        plots.scale_bar(ax, low / w, w, beside=True)
+        return
+    said = f"an image is {plots.length(low)} to {plots.length(high)} wide"
+    look = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+    ax.annotate(said, (0, 0), (0, -4), fontsize="small", color="0.35", **look)
+
+
 def say_simulated(figure: Figure, prepared: dict[str, np.ndarray]) -> None:
     """Say under a figure that the images of images.h5 are not measured, where they are not."""
     if prepared.get("simulated", False):

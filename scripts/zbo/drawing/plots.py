@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -17,6 +18,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
 from zbo.base import storage
 from zbo.judge.scores import called as in_words
@@ -137,6 +139,38 @@ def mosaic(
     ax.set_title(title)
     ax.set_xlabel(across)
     ax.set_ylabel(down)
+
+
+def scale_bar(ax: Axes, pixel: float, across: float, beside: bool = False) -> None:
+    """Draw a bar of a round length: 1, 2 or 5 times a power of ten.
+
+    Args:
+        ax: Where, a picture shown pixel by pixel.
+        pixel: Side of a pixel as it is shown, nm.
+        across: Longest that the bar may be, pixels.
+        beside: Draw it below the picture, not into its corner.
+    """
+    longest = pixel * across
+    power = 10.0 ** math.floor(math.log10(longest))
+    bar = max(step * power for step in (1, 2, 5) if step * power <= longest * 1.0001)
+    place: dict[str, Any] = {"loc": "lower left"}
+    if beside:
+        place = {"loc": "upper left", "bbox_to_anchor": (0, 0), "bbox_transform": ax.transAxes}
+    drawn = AnchoredSizeBar(
+        ax.transData, bar / pixel, length(bar), pad=0.3, sep=2, borderpad=0.3, **place
+    )
+    drawn.txt_label.get_children()[0].set(fontsize="small")
+    drawn.size_bar.get_children()[0].set(facecolor="black", edgecolor="black", linewidth=1)
+    drawn.patch.set(alpha=0 if beside else 0.8, linewidth=0)
+    ax.add_artist(drawn)
+
+
+def length(nm: float) -> str:
+    """Write a length as a person would: 50 pm, 20 nm, 5 µm, 1 mm."""
+    for unit, factor in (("mm", 1e6), ("µm", 1e3), ("nm", 1.0)):
+        if nm >= factor * 0.9999:
+            return f"{nm / factor:.3g} {unit}"
+    return f"{nm * 1e3:.3g} pm"
 
 
 def trajectories(ax: Axes, beta: np.ndarray, title: str = "", **line) -> None:
