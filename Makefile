@@ -1,11 +1,15 @@
 # make run    install, then optimize the digits study: figures, scores, report
 # make test   install, then test
+# make apply  classes, angles and figures of new images, by the model that a study keeps: STUDY=mine IMAGES=folder
 # Another study, or one value changed:  make run STUDY=mnist SET="search.iterations=40"
 # The paper's studies cut down to minutes:  make run STUDY="mnist nanoparticles-3" SCALE=reduced
 
 STUDY ?= digits
 SCALE ?= paper
 SET ?=
+IMAGES :=
+NAME :=
+COORDINATES :=
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || echo python3)
 ifneq ($(origin TORCH),undefined) # another build of torch: kept for the next time
 $(shell mkdir -p .venv && [ "$$(cat .venv/torch 2>&1)" = "$(TORCH)" ] || echo "$(TORCH)" >.venv/torch)
@@ -27,13 +31,18 @@ export PYTHONNOUSERSITE := 1
 
 CONFIG := --config studies="$(STUDY)" scale=$(SCALE) set="$(SET)"
 
-.PHONY: run report install microscopes image test test-cluster lint format lock bench bench-orchestration clean
+.PHONY: run report apply install microscopes image test test-cluster lint format lock bench bench-orchestration clean
 
 run: TARGETS := all report
 report: TARGETS := report
 run report: $(VENV)/installed
 	@snakemake --nolock $(TARGETS) $(CONFIG)
 	@echo "Look at results/report.html; figures and scores.csv of each study are in its folder, results/NAME/"
+
+# A name of the new images' results, and where patches lie in them: NAME=monday COORDINATES=places.csv
+apply: $(VENV)/installed
+	@snakemake --nolock apply $(CONFIG) images="$(IMAGES)" name="$(NAME)" coordinates="$(COORDINATES)"
+	@echo "Look at classes.csv and figures/ in results/NAME/apply/"
 
 install: $(VENV)/installed
 

@@ -30,6 +30,9 @@ if not LACKING:
 
 wildcard_constraints:
     study="|".join(studies.known()),
+    # A study's own images, or new ones its kept model was applied to.
+    sample=f"({'|'.join(studies.known())})(/apply/[^/]+)?",
+    new=r"[^/]+",
     trial=r"(design|constant|\d+)-\d+",
     iteration=r"\d+",
     model=compared.PATTERN,

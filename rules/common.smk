@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -92,8 +93,9 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
     images = [chosen["images"] for chosen in STUDIES.values()]
     given = [each[key] for each in images for key in ("path", "labels")]
     given += [(each["patches"] or {}).get("coordinates") for each in images]
-    seen = filter(None, [PROJECT, os.environ.get("ZBO_MNIST"), *given])
-    runs.bind(map(os.path.expandvars, seen))
+    given += [config.get("images"), config.get("coordinates")]
+    seen = map(str, filter(None, [PROJECT, os.environ.get("ZBO_MNIST"), *given]))
+    runs.bind(map(os.path.expanduser, map(os.path.expandvars, seen)))
 
 for named in studies.covered():
     logger.warning(

@@ -7,16 +7,16 @@ include: "functions/drawing.smk"
 
 
 rule figure:
-    """Draw a figure of a study."""
+    """Draw a figure of a study, or of new images."""
     input:
         unpack(files_of_figure),
         script=f"{SCRIPTS}/figures/{{figure}}.py",
         drawing=DRAWING,
     output:
-        pdf="results/{study}/figures/{figure}.pdf",
-        png="results/{study}/figures/{figure}.png",
+        pdf="results/{sample}/figures/{figure}.pdf",
+        png="results/{sample}/figures/{figure}.png",
     log:
-        "logs/{study}/figures/{figure}.log",
+        "logs/{sample}/figures/{figure}.log",
     wildcard_constraints:
         figure="|".join(FIGURES),
     params:

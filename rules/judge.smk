@@ -1,7 +1,8 @@
 # Models compared (figures 7, 9, 11 and 12) and the paper's claims judged. Needs images.h5 and optimum.h5;
 # makes constants.h5, best_constant.h5, transfer.h5, models/*.h5, yardsticks.h5, scores.csv, model.h5,
-# model.pt and classes.csv of each study, and of the
-# paper's three results/paper/claims.csv and .html, at the reduced scale in paper-reduced/.
+# model.pt and classes.csv of each study; of new images, shown to a study's kept model, the same in
+# results/{study}/apply/; and of the paper's three results/paper/claims.csv and .html, at the reduced scale
+# in paper-reduced/.
 
 
 include: "functions/judge.smk"
@@ -194,16 +195,16 @@ rule keep_model:
 rule write_classes:
     """Say of each image of which class it is, how sure that is, how it is turned, what varies."""
     input:
-        images="results/{study}/images.h5",
-        model="results/{study}/model.h5",
+        images="results/{sample}/images.h5",
+        model="results/{sample}/model.h5",
         script=f"{SCRIPTS}/write_classes.py",
         answer=f"{SCRIPTS}/zbo/judge/answer.py",
     output:
-        "results/{study}/classes.csv",
+        "results/{sample}/classes.csv",
     log:
-        "logs/{study}/write_classes.log",
+        "logs/{sample}/write_classes.log",
     benchmark:
-        "benchmarks/{study}/write_classes.tsv"
+        "benchmarks/{sample}/write_classes.tsv"
     shell:
         """
         python {input.script:q} \
@@ -211,7 +212,42 @@ rule write_classes:
             --threads {threads} \
             --images {input.images:q} \
             --model {input.model:q} \
-            --output {output:q} >{log:q} 2>&1
+            --output {output:q} 2>{log:q} | tee -a {log:q}
+        """
+
+
+rule apply:
+    """Say of new images what the kept model of each study named in the config knows of them."""
+    input:
+        results_of_new,
+
+
+rule prepare_new:
+    """Prepare new images as a study's were, with its kept model beside them.
+
+    The study is no input: what it kept is applied, whatever has become of its settings.
+    """
+    output:
+        images="results/{study}/apply/{new}/images.h5",
+        table="results/{study}/apply/{new}/images.csv",
+        model="results/{study}/apply/{new}/model.h5",
+    log:
+        "logs/{study}/apply/{new}/prepare_new.log",
+    benchmark:
+        "benchmarks/{study}/apply/{new}/prepare_new.tsv"
+    params:
+        path=path_of_new,
+        coordinates=coordinates_of_new,
+        files=digest_of_new,
+    shell:
+        """
+        python "$SCRIPTS/prepare_new.py" \
+            --study results/{wildcards.study} \
+            --path {params.path:q} \
+            --coordinates {params.coordinates:q} \
+            --images {output.images:q} \
+            --table {output.table:q} \
+            --model {output.model:q} >{log:q} 2>&1
         """
 
 

@@ -24,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
             "labels": prepared.labels,
             "subset": prepared.subset,
             "simulated": prepared.simulated,
+            "limits": np.array(prepared.limits),
             "names": np.array(prepared.names, dtype=str) if prepared.names else None,
             **prepared.places.datasets(),
         },

@@ -1,15 +1,14 @@
 """Write what is known of each image: class, how sure it is, angle, latents."""
 
-import logging
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from zbo.base import command, storage
 from zbo.judge import answer
 
-log = logging.getLogger(__name__)
-
-WARNED = 0.05  # share of unlike images from which on to warn; of the study's own 1 % are
+BLOCK = 1 << 14  # images looked at between two reads
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,16 +18,27 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="classes.csv")
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
-    images = storage.read(args.images, kind="images")
-    found = answer.read(args.model).look(images["images"])
-    storage.write_table(args.output, list(answer.rows(found, images)))
-    if (share := np.mean(found.unlike)) > WARNED:
-        log.warning(
-            "%s: %.0f %% of the images are reconstructed worse than 99 %% of those the model was "
-            "trained on: they are unlike these, and classes may mean little; see column unlike",
-            args.images,
-            100 * share,
+    unlike: list[np.ndarray] = []
+    storage.write_table(args.output, _rows(args.images, answer.read(args.model), unlike))
+    every = np.concatenate(unlike)
+    print(f"{args.output}: {len(every):,} images, {every.mean():.0%} unlike those of the training")
+    if every.mean() > answer.WARNED:
+        print(
+            f"Warning: {args.images}: {every.mean():.0%} of the images are reconstructed worse "
+            "than 99 % of those the model was trained on: they are unlike these, and their classes "
+            "may mean little (column unlike)"
         )
+
+
+def _rows(path: str, kept: answer.Kept, unlike: list[np.ndarray]) -> Iterator[dict[str, Any]]:
+    """Give the rows of classes.csv, a block of images at a time, and keep which are unlike."""
+    about = storage.read(path, kind="images", without=("images",))
+    first = 0
+    for images in storage.blocks(path, "images", BLOCK, kind="images"):
+        found = kept.look(images)
+        unlike.append(found.unlike)
+        yield from answer.rows(found, about, first)
+        first += len(images)
 
 
 if __name__ == "__main__":

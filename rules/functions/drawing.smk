@@ -72,12 +72,12 @@ PAPER_FIGURES = {
 }
 
 
-def files_of(studies_drawn, files):
-    """Name files of some studies, by option."""
+def files_of(drawn, files):
+    """Name files of some studies, or of new images, by option."""
     return {
         option: [
             path
-            for study in studies_drawn
+            for study in drawn
             for path in listed(of(study) if callable(of) else f"results/{study}/{of}")
         ]
         for option, of in files.items()
@@ -89,7 +89,7 @@ def listed(path):
 
 
 def files_of_figure(wildcards):
-    return files_of([wildcards.study], FIGURES[wildcards.figure])
+    return files_of([wildcards.sample], FIGURES[wildcards.figure])
 
 
 def files_of_paper_figure(figure):

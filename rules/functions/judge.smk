@@ -87,3 +87,79 @@ def seeds_of_optimum(wildcards):
         f"results/{wildcards.study}/models/optimum-{replicate}.h5"
         for replicate in range(STUDIES[wildcards.study]["compare"]["seeds"])
     ]
+
+
+def of_new(key):
+    """What the config says of new images: `images`, `name` or `coordinates`."""
+    return str(config.get(key) or "")
+
+
+def name_of_new():
+    """What the results of the new images are called: as the config says, or as their folder is."""
+    chosen = of_new("name") or Path(os.path.expanduser(of_new("images"))).resolve().name
+    return re.sub(r"[^\w.-]+", "-", chosen).strip("-.") or "new"
+
+
+def results_of_new(wildcards):
+    """All that is made of new images, of each study."""
+    if not of_new("images"):
+        raise WorkflowError(
+            "apply: to which images? make apply STUDY=mine IMAGES=folder, or "
+            "snakemake apply --config studies=mine images=folder"
+        )
+    files = ["images.csv", "classes.csv"]
+    files += [f"figures/{figure}.pdf" for figure in ("members", "map", "latents")]
+    return [
+        f"results/{study}/apply/{name_of_new()}/{file}"
+        for study in RUN
+        for file in files
+    ]
+
+
+def path_of_new(wildcards):
+    """The new images, once all that they need is there, and nobody else's results in their place."""
+    folder = f"results/{wildcards.study}"
+    path = os.path.expanduser(of_new("images"))
+    if not path or wildcards.new != name_of_new():
+        raise WorkflowError(
+            f"{folder}/apply/{wildcards.new}: name its images: "
+            f"make apply STUDY={wildcards.study} NAME={wildcards.new} IMAGES=folder"
+        )
+    if not os.path.exists(os.path.expandvars(path)):
+        raise WorkflowError(
+            f"{path}: there is no such file or folder of new images; correct the path"
+        )
+    if not os.path.exists(f"{folder}/model.h5"):
+        raise WorkflowError(
+            f"{folder} holds no model.h5: study {wildcards.study} has not been run, or not to its "
+            f"end; first make run STUDY={wildcards.study}"
+        )
+    there = f"{folder}/apply/{wildcards.new}/images.h5"
+    if os.path.exists(there):
+        made_of = storage.facts(there, kind="images").get("source")
+        if made_of and not same_place(made_of, path):
+            raise WorkflowError(
+                f"{folder}/apply/{wildcards.new} holds what was made of {made_of}; "
+                f"give {path} a name of its own: NAME=..."
+            )
+    return path
+
+
+def same_place(one, other):
+    """Tell whether two paths lead to one place."""
+    places = [os.path.realpath(os.path.expandvars(each)) for each in (one, other)]
+    return places[0] == places[1]
+
+
+def coordinates_of_new(wildcards):
+    """Where patches lie in the new images, if the config says so."""
+    return os.path.expanduser(of_new("coordinates")) or []
+
+
+def digest_of_new(wildcards):
+    """Digest the new images and what the study kept, so that another of either is noticed."""
+    folder = f"results/{wildcards.study}"
+    kept = [f"{folder}/{file}" for file in ("model.h5", "images.h5")]
+    new = of_new("images"), None, of_new("coordinates")
+    there = [path for path in kept if os.path.exists(path)]
+    return sources.digest([*there, *sources.files("files", *new)])

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 from skimage.transform import resize
 
 from zbo.base import command, storage
@@ -22,11 +23,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--classes", required=True, help="classes.csv")
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
-    prepared = storage.read(args.images, kind="images")
+    prepared = storage.read(args.images, kind="images", without=("images",))
     found = answer.columns(args.classes)
     with plots.style():
         if panels.in_micrographs(prepared):
-            figure = _micrographs(prepared, found)
+            figure = _micrographs(args.images, prepared, found)
         else:
             figure = plots.figure(plots.PAGE, 0.6)
             ax = figure.subplots()
@@ -36,8 +37,10 @@ def main(argv: list[str] | None = None) -> None:
         plots.save(figure, args.output)
 
 
-def _micrographs(prepared: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]):
-    place = np.stack((prepared["file"], prepared.get("page", 0 * prepared["file"])), 1)
+def _micrographs(
+    path: str, prepared: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
+) -> Figure:
+    place = np.stack((prepared["file"], prepared["page"]), 1)
     places, at, counts = np.unique(place, axis=0, return_inverse=True, return_counts=True)
     shown = np.argsort(-counts, kind="stable")[:MOST]
     turned = np.isfinite(found["angle"]).any()
@@ -46,14 +49,14 @@ def _micrographs(prepared: Mapping[str, np.ndarray], found: Mapping[str, np.ndar
     classes = panels.largest_classes(found["class"], len(plots.COLOURS))
     for row, which in zip(axes, shown, strict=True):
         own = np.flatnonzero(at == which)
-        y, x, side = (_of(prepared, key, own) for key in ("y", "x", "window"))
-        page = _laid_out(prepared["images"][own], y, x, side)
+        y, x, side = (prepared[key][own] for key in ("y", "x", "window"))
+        page = _laid_out(storage.take(path, "images", own, kind="images"), y, x, side)
         file, number = places[which]
         for ax in row:
             ax.imshow(page[0], cmap="gray", vmin=0, vmax=1, extent=page[1])
             ax.set_xticks([])
             ax.set_yticks([])
-        if np.isfinite(pixel := _of(prepared, "pixel_size", own)[0]):
+        if np.isfinite(pixel := prepared["pixel_size"][own[0]]):
             plots.scale_bar(row[0], pixel, np.ptp(page[1][:2]) / 4)
         for k, name in enumerate(classes):
             of = found["class"][own] == name
@@ -67,13 +70,6 @@ def _micrographs(prepared: Mapping[str, np.ndarray], found: Mapping[str, np.ndar
             figure.colorbar(sticks, ax=row[1], label="angle, share of its range", shrink=0.7)
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=7)
     return figure
-
-
-def _of(prepared: Mapping[str, np.ndarray], key: str, own: np.ndarray) -> np.ndarray:
-    if key in prepared:
-        values = np.asarray(prepared[key], float)
-        return values[own] if values.ndim else np.full(len(own), float(values))
-    return np.full(len(own), float(max(prepared["images"].shape[1:])))
 
 
 def _laid_out(images: np.ndarray, y: np.ndarray, x: np.ndarray, side: np.ndarray) -> tuple:

@@ -15,8 +15,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--classes", required=True, help="classes.csv")
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
-    prepared = storage.read(args.images, kind="images")
-    images, found = prepared["images"], answer.columns(args.classes)
+    prepared = storage.read(args.images, kind="images", without=("images",))
+    found = answer.columns(args.classes)
     shown = panels.largest_classes(found["class"])
     turned = np.isfinite(found["angle"]).any()
     blocks = {"most probable": [], "the same, upright": [], "least probable": []}
@@ -24,14 +24,16 @@ def main(argv: list[str] | None = None) -> None:
         own = np.flatnonzero(found["class"] == number)
         # Of those that are equally probable, the ones that are reconstructed best.
         order = own[np.lexsort((found["error"][own], -found["probability"][own]))]
-        typical, doubtful = order[: panels.MEMBERS], order[::-1][: panels.MEMBERS]
-        blocks["most probable"].append(panels.filled(images[typical], panels.MEMBERS))
-        upright = panels.upright(images[typical], found["angle"][typical])
-        blocks["the same, upright"].append(panels.filled(upright, panels.MEMBERS))
-        blocks["least probable"].append(panels.filled(images[doubtful], panels.MEMBERS))
+        typical, doubtful = (
+            storage.take(args.images, "images", index[: panels.MEMBERS], kind="images")
+            for index in (order, order[::-1])
+        )
+        upright = panels.upright(typical, found["angle"][order[: panels.MEMBERS]])
+        for title, images in zip(blocks, (typical, upright, doubtful), strict=True):
+            blocks[title].append(panels.filled(images, panels.MEMBERS))
     if not turned:
         del blocks["the same, upright"]
-    h, w = images.shape[1:]
+    h, w = typical.shape[1:]
     with plots.style():
         row = max((plots.PAGE - 1.1) / (len(blocks) * panels.MEMBERS) * h / w, 0.25)
         figure = plots.figure(plots.PAGE, row * len(shown) + 0.35)
@@ -40,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
             called = [panels.class_in_words(found, number) for number in shown]
             plots.mosaic(ax, np.stack(rows), () if i else called, title)
         panels.say_scale(axes[0], prepared)
-        panels.say_left_out(figure, found["class"], shown)
+        panels.say_left_out(figure, found, shown)
         panels.say_simulated(figure, prepared)
         plots.save(figure, args.output)
 

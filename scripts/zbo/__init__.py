@@ -23,6 +23,7 @@ data           pictures       one file of a microscope as grey pages with their 
                nanoparticles  simulated micrographs of clusters of gold spheres
                polar          images on rings about their middle
                images         image sets in [0, 1], with labels where there are any
+               unseen         new images, prepared as those of a study were
 trainer        pyroved      pyroVED, imported in one place
                perceptron   tanh layers with their gradient, weights in one tensor
                adam         the optimizer of both trainings

@@ -1,5 +1,6 @@
 """Storage: files come back as written, whole or not at all, and bad ones are named."""
 
+import errno
 import itertools
 import json
 import os
@@ -192,3 +193,54 @@ def test_attributes_are_plain_json(tmp_path):
     with h5py.File(tmp_path / "x.h5") as file:
         assert json.loads(file.attrs["seed"]) == 3
         assert file.attrs["kind"] == "test"
+
+
+def test_a_file_that_grows_is_the_one_written_at_once(tmp_path):
+    images = np.random.default_rng(0).random((70, 40, 30)).astype(np.float32)
+    names = np.array(["a", "b"])
+    with storage.growing(tmp_path / "grown.h5", kind="images", source="x") as add:
+        for start in (0, 33, 34):
+            stop = {0: 33, 33: 34, 34: 70}[start]
+            add({"images": images[start:stop]})
+        add({"names": names, "pixel_unit": "nm", "labels": None})
+    data = {"images": images, "names": names, "pixel_unit": "nm"}
+    storage.write(tmp_path / "whole.h5", data, kind="images", source="x")
+    grown, whole = (storage.read(tmp_path / f"{n}.h5", kind="images") for n in ("grown", "whole"))
+    assert grown.keys() == whole.keys()
+    np.testing.assert_array_equal(grown["images"], images)
+    assert storage.facts(tmp_path / "grown.h5", kind="images")["source"] == "x"
+    with h5py.File(tmp_path / "grown.h5") as file:
+        assert file["images"].attrs["text"]
+
+
+def test_a_file_that_grows_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
+    def grow():
+        with storage.growing(tmp_path / "x.h5", kind="images") as add:
+            add({"images": np.zeros((5, 8, 8))})
+            monkeypatch.setattr("shutil.disk_usage", lambda folder: Full())
+            add({"images": np.zeros((5, 8, 8))})
+
+    class Full:
+        free = 2**20
+
+    with pytest.raises(OSError, match="no space left") as caught:
+        grow()
+    assert caught.value.errno == errno.ENOSPC
+    assert not list(tmp_path.iterdir())
+
+
+def test_some_rows_are_read_in_the_order_asked_for(tmp_path):
+    values = np.arange(1000.0).reshape(500, 2)
+    storage.write(tmp_path / "x.h5", {"a": values}, kind="test")
+    for index in ([3, 1, 1, 2], [499, 0, 250, 0], []):
+        index = np.array(index, int)
+        found = storage.take(tmp_path / "x.h5", "a", index, kind="test")
+        np.testing.assert_array_equal(found, values[index])
+    parts = list(storage.blocks(tmp_path / "x.h5", "a", 200, kind="test"))
+    assert [len(part) for part in parts] == [200, 200, 100]
+    np.testing.assert_array_equal(np.concatenate(parts), values)
+
+
+def test_large_datasets_can_be_left_out(tmp_path):
+    storage.write(tmp_path / "x.h5", {"a": np.ones(3), "b/c": 2}, kind="test")
+    assert set(storage.read(tmp_path / "x.h5", kind="test", without=("a",))) == {"b/c"}

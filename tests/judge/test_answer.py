@@ -1,5 +1,6 @@
 """What the kept model says of images."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,10 @@ import torch
 from made_model import shaken, small, some_images
 
 import keep_model
-from zbo.base import storage
+import prepare_images
+import write_classes
+from zbo.base import config, storage
+from zbo.base.errors import InputError
 from zbo.judge import answer
 from zbo.judge.angles import reconstructed
 from zbo.trainer import jrvae
@@ -156,3 +160,68 @@ print(*z_mean[0].tolist(), int(classes[0]))
     expected = jrvae.encode(kept.model, image)
     np.testing.assert_allclose(z, expected.z_mean[0], rtol=1e-4, atol=1e-5)
     assert found == expected.probabilities[0].argmax()
+
+
+@pytest.fixture
+def ran(tmp_path):
+    """A finished study's folder of 12 digits, K as asked for, and three of them as new files."""
+
+    def run(classes):
+        folder = tmp_path / f"study-{classes}"
+        settings = config.load("digits", "images.count=12 images.subset=4")
+        chosen = json.dumps(config.pick(settings, ["seed", "images"]))
+        prepare_images.main(["--settings", chosen, "--output", str(folder / "images.h5")])
+        images = storage.read(folder / "images.h5", kind="images")["images"]
+        models = [shaken(small(image_shape=(8, 8), classes=classes), seed=s) for s in (1, 2)]
+        found = answer.keep(images, models, [1.0, 2.0])
+        answer.write(folder / "model.h5", found, {})
+        np.save(tmp_path / "new.npy", images[[3, 7, 9]])
+        return folder, found.look(images)
+
+    return run
+
+
+@pytest.mark.parametrize("classes", [3, 0])
+def test_new_images_get_what_they_had_in_the_study(ran, tmp_path, classes):
+    """Also of a model without classes: angles and latents."""
+    folder, before = ran(classes)
+    images, found = answer.apply(folder, str(tmp_path / "new.npy"))
+    assert len(images.images) == 3
+    for name, value in vars(found).items():
+        expected = getattr(before, name)[[3, 7, 9]]
+        np.testing.assert_allclose(value, expected, atol=1e-3, err_msg=name)
+
+
+def test_a_study_that_has_not_been_run_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"model\.h5: there is no such file; run the workflow"):
+        answer.apply(tmp_path, str(tmp_path))
+
+
+def test_classes_are_written_block_by_block_as_at_once(ran, tmp_path, monkeypatch, capsys):
+    folder, before = ran(3)
+    arguments = ["--settings", "{}", "--images", str(folder / "images.h5")]
+    arguments += ["--model", str(folder / "model.h5"), "--output"]
+    write_classes.main([*arguments, str(tmp_path / "whole.csv")])
+    monkeypatch.setattr(write_classes, "BLOCK", 5)
+    write_classes.main([*arguments, str(tmp_path / "parts.csv")])
+    whole, parts = (answer.columns(tmp_path / f"{name}.csv") for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    np.testing.assert_array_equal(parts["image"], np.arange(12))
+    np.testing.assert_array_equal(parts["class"], before.classes + 1)
+    for name, values in whole.items():
+        if name in answer.TEXT:
+            assert values.tolist() == parts[name].tolist()
+        else:
+            np.testing.assert_allclose(values, parts[name], atol=0.15)  # of angles, degrees
+    assert "12 images" in capsys.readouterr().out
+
+
+def test_images_unlike_those_of_the_training_are_warned_of(ran, tmp_path, capsys):
+    folder, _ = ran(3)
+    noise = np.random.default_rng(0).random((6, 8, 8), dtype=np.float32)
+    data = {"images": (noise > 0.5).astype(np.float32)}
+    storage.write(tmp_path / "noise.h5", data, kind="images")
+    arguments = ["--settings", "{}", "--images", str(tmp_path / "noise.h5")]
+    arguments += ["--model", str(folder / "model.h5"), "--output", str(tmp_path / "classes.csv")]
+    write_classes.main(arguments)
+    assert "Warning:" in capsys.readouterr().out

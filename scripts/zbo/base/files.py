@@ -74,6 +74,11 @@ KINDS: dict[str, Kind] = {
             "subset": Dataset("chosen", "", "indices of the images used during the search"),
             "names": Dataset("label", "", "what the source calls each label"),
             "simulated": Dataset("", "", "true where the images are not measured"),
+            "limits": Dataset(
+                "end",
+                "of the source; of whole full range for 8 and 16 bits",
+                "grey values that became 0 and 1, with normalize: range or set",
+            ),
             "files": Dataset("file", "", "files that were read, or what else held the images"),
             "file": Dataset("image", "", "which of them"),
             "page": Dataset("image", "", "page of that file, from 0"),

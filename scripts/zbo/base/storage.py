@@ -1,13 +1,16 @@
 """HDF5 files between the stages, and tables: written whole or not at all, checked when read."""
 
 import csv
+import errno
 import glob
 import io
 import json
+import math
 import os
 import platform
+import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
@@ -21,6 +24,7 @@ from zbo.base import files
 from zbo.base.errors import InputError
 
 DONE = "done"  # status of a trial or model; anything else says why it failed
+_CHUNK = 1 << 18  # bytes that HDF5 reads and writes at once
 RECORDED_PACKAGES = ("numpy", "torch", "pyroved", "pyro-ppl", "gpytorch", "botorch", "scikit-image")
 
 
@@ -64,18 +68,21 @@ def _alive(process: int) -> bool:
 
 
 def write_table(
-    path: str | Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()
+    path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()
 ) -> None:
     """Write a CSV table, whole or not at all.
 
     Args:
         path: Where.
-        rows: Column to value each; what a row lacks is left blank.
+        rows: Column to value each, one or more; what a row lacks is left blank.
         columns: In this order; by default the first row's.
     """
+    rows = iter(rows)
+    first = next(rows)
     with whole(path) as beside, open(beside, "w", newline="") as file:
-        table = csv.DictWriter(file, columns or rows[0], restval="")
+        table = csv.DictWriter(file, columns or list(first), restval="")
         table.writeheader()
+        table.writerow(first)
         table.writerows(rows)
 
 
@@ -85,10 +92,19 @@ def read_table(path: str | Path) -> list[dict[str, str]]:
     Raises:
         InputError: If the file is missing.
     """
+    with open(existing(path), newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def existing(path: str | Path) -> Path:
+    """Give the path of a result that has to be there.
+
+    Raises:
+        InputError: If it is missing.
+    """
     if not Path(path).exists():
         raise InputError(f"{path}: there is no such file; run the workflow to make it")
-    with open(path, newline="") as file:
-        return list(csv.DictReader(file))
+    return Path(path)
 
 
 def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any) -> None:
@@ -107,17 +123,46 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
         for name, value in data.items():
             if value is not None:
                 _write_dataset(file, name, value)
-                if described := files.describe(kind, name):
-                    file[name].attrs.update(described._asdict())
-        for name, value in (_provenance() | facts).items():
-            file.attrs[name] = json.dumps(value)
-        file.attrs["kind"] = kind
+        _describe(file, kind, facts)
     with whole(path) as beside:
         beside.write_bytes(content.getbuffer())
 
 
+@contextmanager
+def growing(
+    path: str | Path, *, kind: str, **facts: Any
+) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """Write one HDF5 file block by block, whole or not at all; it may be larger than memory.
+
+    Args:
+        path: Where the file shall stand.
+        kind: As for `write`.
+        **facts: As for `write`.
+
+    Yields:
+        What adds a block, dataset name to array. Numbers of a name that is there already are
+        appended to it along their first dimension.
+    """
+    with whole(path) as beside, h5py.File(beside, "w") as file:
+
+        def add(block: Mapping[str, Any]) -> None:
+            size = sum(np.asarray(value).nbytes for value in block.values() if value is not None)
+            if shutil.disk_usage(beside.parent).free < 2 * size + 2**20:
+                raise OSError(errno.ENOSPC, f"no space left for {path}")
+            for name, value in block.items():
+                if value is not None:
+                    _append(file, name, value)
+
+        yield add
+        _describe(file, kind, facts)
+
+
 def read(
-    path: str | Path, *, kind: str | Collection[str], only: Collection[str] | None = None
+    path: str | Path,
+    *,
+    kind: str | Collection[str],
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
 ) -> dict[str, Any]:
     """Read the datasets of a file that `write` made.
 
@@ -125,6 +170,7 @@ def read(
         path: The file.
         kind: What it has to be, or what it may be.
         only: Names of the datasets to read; all of them by default.
+        without: Names of those to leave out, such as large ones.
 
     Returns:
         Dataset name to array, number or text; names of datasets in groups hold "/".
@@ -135,7 +181,7 @@ def read(
     data: dict[str, Any] = {}
 
     def collect(name: str, item: h5py.Group | h5py.Dataset) -> None:
-        if isinstance(item, h5py.Dataset):
+        if isinstance(item, h5py.Dataset) and name not in without:
             data[name] = item.asstr()[()] if h5py.check_string_dtype(item.dtype) else item[()]
 
     with _open(path, kind) as file:
@@ -148,6 +194,47 @@ def read(
         except (OSError, RuntimeError) as error:
             raise _cut_short(path) from error
     return data
+
+
+def blocks(
+    path: str | Path, name: str, size: int, *, kind: str | Collection[str]
+) -> Iterator[np.ndarray]:
+    """Read a dataset so many rows at a time.
+
+    Args:
+        path: The file.
+        name: The dataset's.
+        size: Rows of each block.
+        kind: As for `read`.
+
+    Raises:
+        InputError: As for `read`.
+    """
+    with _open(path, kind) as file:
+        for start in range(0, len(file[name]), size):
+            yield file[name][start : start + size]
+
+
+def take(
+    path: str | Path, name: str, index: np.ndarray, *, kind: str | Collection[str]
+) -> np.ndarray:
+    """Read some rows of a dataset, in the order asked for, as often as each is named.
+
+    Args:
+        path: The file.
+        name: The dataset's.
+        index: Of the rows, shape (n,), int.
+        kind: As for `read`.
+
+    Raises:
+        InputError: As for `read`.
+    """
+    wanted, place = np.unique(index, return_inverse=True)
+    with _open(path, kind) as file:
+        if not len(wanted) or np.ptp(wanted) < 4 * len(wanted):  # HDF5 is slow with single rows
+            first, end = (wanted[0], wanted[-1] + 1) if len(wanted) else (0, 0)
+            return file[name][first:end][index - first]
+        return file[name][wanted][place]
 
 
 def facts(path: str | Path, *, kind: str | Collection[str]) -> dict[str, Any]:
@@ -174,10 +261,8 @@ def group(data: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def _open(path: str | Path, kind: str | Collection[str]) -> h5py.File:
-    if not Path(path).exists():
-        raise InputError(f"{path}: there is no such file; run the workflow to make it")
     try:
-        file = h5py.File(path, "r")
+        file = h5py.File(existing(path), "r")
     except OSError as error:
         raise _cut_short(path) from error
     allowed = [kind] if isinstance(kind, str) else list(kind)
@@ -208,6 +293,34 @@ def _write_dataset(file: h5py.File, name: str, value: Any) -> None:
     # Compression pays on images and maps; small arrays are faster without.
     options = {"compression": "gzip", "compression_opts": 1} if array.nbytes > 2**16 else {}
     file.create_dataset(name, data=array, **options)
+
+
+def _append(file: h5py.File, name: str, value: Any) -> None:
+    array = np.asarray(value)
+    if name in file:
+        there = len(file[name])
+        file[name].resize(there + len(array), axis=0)
+        file[name][there:] = array
+    elif array.ndim == 0 or array.dtype.kind == "U":
+        _write_dataset(file, name, value)
+    else:
+        shape = array.shape[1:]
+        rows = max(1, _CHUNK // max(1, array.dtype.itemsize * math.prod(shape)))
+        options = {"compression": "gzip", "compression_opts": 1, "chunks": (rows, *shape)}
+        file.create_dataset(name, data=array, maxshape=(None, *shape), **options)
+
+
+def _describe(file: h5py.File, kind: str, facts: Mapping[str, Any]) -> None:
+    """Say of each dataset what it is, and of the file what it is and what made it."""
+
+    def describe(name: str, item: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(item, h5py.Dataset) and (known := files.describe(kind, name)):
+            item.attrs.update(known._asdict())
+
+    file.visititems(describe)
+    for name, value in {**_provenance(), **facts}.items():
+        file.attrs[name] = json.dumps(value)
+    file.attrs["kind"] = kind
 
 
 def _provenance() -> dict[str, Any]:

@@ -5,9 +5,9 @@ then the sources they are read from.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from zbo.base.settings import ImageSettings
 from zbo.data import labels as labelling, nanoparticles, sources
 from zbo.data.patches import Cutter, Window
 from zbo.data.pictures import FULL_SCALE, Picture, unit_range
-from zbo.data.places import Places
+from zbo.data.places import Places, Row
 from zbo.data.sources import READERS, Raw
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ class ImageSet:
     names: tuple[str, ...] = ()  # what each label is called in the source; index = label
     simulated: bool = False  # not measured: whatever shows them has to say so
     places: Places | None = None  # where each comes from
+    limits: tuple[float, float] = (0.0, 1.0)  # what became 0 and 1, of normalize: range and set
 
 
 def load(settings: ImageSettings, seed: int) -> ImageSet:
@@ -77,7 +78,7 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
             raise InputError(f"images.{key}: the images have no labels; give images.labels")
     if kept is not None:
         labels, places = labels if labels is None else labels[kept], places.take(kept)
-    _scale(images, bounds, bounds if kept is None else bounds[kept], raw, settings)
+    limits = _scale(images, bounds, bounds if kept is None else bounds[kept], raw, settings)
     if settings.balance is not None:
         order = balance(labels, names, settings.balance, _generator(seed, "balance"))
         images, labels, places = images[order], labels[order], places.take(order)
@@ -85,7 +86,7 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
     subset = draw_subset(len(images), settings.subset, _generator(seed, "subset"), *classes)
     logger.info("%s: %d images, %d for the search", raw.origin, len(images), len(subset))
     simulated = settings.source == "nanoparticles" and not settings.path
-    return ImageSet(images, labels, subset, names, simulated, places)
+    return ImageSet(images, labels, subset, names, simulated, places, limits)
 
 
 def balance(
@@ -220,7 +221,7 @@ def _generator(seed: int, purpose: str) -> np.random.Generator:
 
 def _read(
     raw: Raw, settings: ImageSettings, kept: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray, list[tuple], list[Any]]:
+) -> tuple[np.ndarray, np.ndarray, list[Row], list[Any]]:
     """Read all pictures, cut and resize what is kept of them.
 
     Returns:
@@ -228,10 +229,47 @@ def _read(
         and labels of all.
     """
     wanted = None if kept is None else set(kept.tolist())
+    stack, bounds, rows, labels = Stack(), [], [], []
+    for number, cut in enumerate(cuts(raw, settings)):
+        bounds.append(cut.bounds)
+        rows.append(cut.row)
+        labels.append(cut.label)
+        if wanted is None or number in wanted:
+            stack.add(cut.resized(settings))
+    return stack.array(), np.array(bounds), rows, labels
+
+
+class Cut(NamedTuple):
+    """What an image is made of, as the source has it.
+
+    Attributes:
+        values: Shape (rows, columns).
+        bounds: Least and greatest grey value that count, of it or of its picture.
+        row: Where it comes from, a row of `Places`.
+        label: What the source calls it.
+    """
+
+    values: np.ndarray
+    bounds: tuple[float, float]
+    row: Row
+    label: Any
+
+    def resized(self, settings: ImageSettings) -> np.ndarray:
+        """Give it at the size of the settings, grey values as `unit_range` has them."""
+        return _resized(unit_range(self.values), settings.size or self.values.shape)
+
+
+def cuts(raw: Raw, settings: ImageSettings, shape: tuple[int, int] | None = None) -> Iterator[Cut]:
+    """Read pictures one at a time and cut out of them what images are made of.
+
+    Args:
+        raw: The pictures.
+        settings: How they are read and cut.
+        shape: Where images are not resized, what they have to be; by default as the first one.
+    """
     cutter = None if settings.patches is None else Cutter(settings.patches)
-    stack, bounds, rows, labels, edges = Stack(), [], [], [], Edges()
+    edges, count, like = Edges(), 0, "the study's images"
     refitted: list[float] = []  # share of each picture that another aspect cuts off or adds
-    shape = settings.size
     for picture in raw.pictures:
         try:
             inner, (top, left) = _usable(picture, settings)
@@ -241,30 +279,28 @@ def _read(
         edges.see(inner.values)
         whole = _bounds(inner, settings) if settings.normalize == "picture" else None
         if cutter is not None:
-            cuts = cutter.windows(inner, picture, (top, left))
+            windows = cutter.windows(inner, picture, (top, left))
         else:
             fitted, y, x, side = _fitted(inner.values, settings)
             if fitted.size != inner.values.size:
                 refitted.append(abs(1 - fitted.size / inner.values.size))
-            cuts = [Window(fitted, y + top, x + left, side)]
-        for window in cuts:
+            windows = [Window(fitted, y + top, x + left, side)]
+        for window in windows:
             values = window.values
-            shape = shape or values.shape
-            if settings.size is None and values.shape != shape:
+            if shape is None:
+                shape, like = values.shape, "the first one"
+            if settings.size is None and values.shape != tuple(shape):
                 size = " x ".join(map(str, values.shape))
                 raise InputError(
-                    f"{picture.name} has {size} pixels, the first one {shape[0]} x {shape[1]}; "
+                    f"{picture.name} has {size} pixels, {like} {shape[0]} x {shape[1]}; "
                     "set images.size to resize them all"
                 )
-            number = len(rows)
-            one = replace(inner, values=values)
-            bounds.append(_bounds(one, settings) if whole is None else whole)
-            rows.append((inner.file, inner.page, window.y, window.x, window.side, inner.pixel_size))
-            labels.append(picture.label)
-            if wanted is None or number in wanted:
-                stack.add(_resized(unit_range(values), shape))
+            bounds = _bounds(replace(inner, values=values), settings) if whole is None else whole
+            row = (inner.file, inner.page, window.y, window.x, window.side, inner.pixel_size)
+            count += 1
+            yield Cut(values, bounds, row, picture.label)
     raw.refuse_faults()
-    if not rows:
+    if not count:
         what = "no images" if cutter is None else "pictures in which nothing was found to cut out"
         raise InputError(f"{raw.origin}: holds {what}; add some, or see images.patches")
     edges.say(raw.origin, settings.crop)
@@ -272,15 +308,14 @@ def _read(
         done = "cut off; fit: pad keeps all" if settings.fit == "crop" else "added around it"
         logger.warning(
             "%s: %d of %d pictures have another aspect than images.size; %.0f %% of one is %s",
-            *(raw.origin, len(refitted), len(rows), 100 * max(refitted), done),
+            *(raw.origin, len(refitted), count, 100 * max(refitted), done),
         )
     if cutter is not None:
         each = cutter.counts.values()
         logger.info(
             "%s: %d patches from %d pictures, %d to %d each",
-            *(raw.origin, len(rows), len(each), min(each), max(each)),
+            *(raw.origin, count, len(each), min(each), max(each)),
         )
-    return stack.array(), np.array(bounds), rows, labels
 
 
 class Stack:
@@ -410,7 +445,7 @@ def _bounds(picture: Picture, settings: ImageSettings) -> tuple[float, float]:
 
 def _scale(
     images: np.ndarray, every: np.ndarray, own: np.ndarray, raw: Raw, settings: ImageSettings
-) -> None:
+) -> tuple[float, float]:
     """Scale images to [0, 1] in place, and refuse what has no contrast then.
 
     Args:
@@ -419,25 +454,17 @@ def _scale(
         own: Bounds of the images, shape (n, 2).
         raw: The source, named in messages.
         settings: How to scale.
+
+    Returns:
+        The limits of the set.
     """
     if (every[:, 0] == every[:, 1]).all():
         raise InputError(f"{raw.origin}: every image is of one grey value; give other images")
-    low, high = (
-        (0.0, 1.0) if settings.normalize == "range" else (every[:, 0].min(), every[:, 1].max())
-    )
-    for image, (least, greatest) in zip(images, own, strict=True):
-        if settings.normalize in ("image", "picture"):
-            low, high = least, greatest
-            if settings.normalize == "image" and least < greatest:
-                low, high = image.min(), image.max()
-                if settings.percentiles != (0, 100):
-                    low, high = np.percentile(image, settings.percentiles)
-            if low >= high:  # stays black: no contrast, and none from rounding
-                image[:] = 0
-                continue
-        image -= low
-        image /= high - low
-        np.clip(image, 0, 1, out=image)
+    limits = (0.0, 1.0)
+    if settings.normalize == "set":
+        limits = float(every[:, 0].min()), float(every[:, 1].max())
+    for image, bounds in zip(images, own, strict=True):
+        scale(image, bounds, limits, settings)
     some = images[:: max(1, len(images) // 1000)]
     contrast = float(np.median(np.ptp(some, axis=(1, 2))))
     if contrast == 0 and settings.normalize == "image":
@@ -459,3 +486,33 @@ def _scale(
             "want",
             raw.origin,
         )
+    return limits
+
+
+def scale(
+    image: np.ndarray,
+    bounds: Sequence[float],
+    limits: Sequence[float],
+    settings: ImageSettings,
+) -> None:
+    """Scale one image to [0, 1] in place.
+
+    Args:
+        image: Grey values as `unit_range` has them, shape (h, w).
+        bounds: Of the image or of its picture.
+        limits: Of the set, for `normalize: range` and `set`.
+        settings: How to scale.
+    """
+    own = settings.normalize in ("image", "picture")
+    low, high = np.asarray(bounds if own else limits, np.float64)
+    if own:
+        if settings.normalize == "image" and low < high:
+            low, high = image.min(), image.max()
+            if settings.percentiles != (0, 100):
+                low, high = np.percentile(image, settings.percentiles)
+        if low >= high:  # stays black: no contrast, and none from rounding
+            image[:] = 0
+            return
+    image -= low
+    image /= high - low
+    np.clip(image, 0, 1, out=image)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 UNIT = "nm"  # of pixel sizes
+
+Row = tuple[str, int, float, float, float, float]  # file, page, y, x, window, pixel size
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,7 @@ class Places:
     pixel_size: np.ndarray
 
     @classmethod
-    def of(
-        cls, rows: Sequence[tuple[str, int, float, float, float, float]], read: Sequence[str] = ()
-    ) -> Places:
+    def of(cls, rows: Sequence[Row], read: Sequence[str] = ()) -> Places:
         """Gather rows of file, page, y, x, window and pixel size, in the source's order.
 
         Args:
@@ -71,19 +71,20 @@ class Places:
         return held | {"files": np.array(self.files, dtype=str), "pixel_unit": UNIT}
 
     def table(
-        self, labels: np.ndarray | None, names: Sequence[str], subset: np.ndarray
-    ) -> list[Mapping[str, Any]]:
-        """List them as rows of images.csv, one an image.
+        self, labels: np.ndarray | None, names: Sequence[str], subset: np.ndarray | None
+    ) -> Iterator[Mapping[str, Any]]:
+        """Give the rows of images.csv, one an image.
 
         Args:
             labels: Label of each image, shape (n,), -1 where there is none; None if none has one.
             names: What each label is called.
-            subset: Indices of the images used during the search.
+            subset: Indices of the images used during the search; None if there was none.
         """
         searched = np.zeros(len(self), bool)
-        searched[subset] = True
-        return [
-            {
+        if subset is not None:
+            searched[subset] = True
+        for i in range(len(self)):
+            row = {
                 "image": i,
                 "file": self.files[self.file[i]],
                 "page": self.page[i],
@@ -95,5 +96,6 @@ class Places:
                 "subset": int(searched[i]),
                 "pixel_size_nm": "" if math.isnan(self.pixel_size[i]) else self.pixel_size[i],
             }
-            for i in range(len(self))
-        ]
+            if subset is None:
+                del row["subset"]
+            yield row

@@ -360,11 +360,24 @@ def in_micrographs(prepared: Mapping[str, np.ndarray]) -> bool:
     return len(np.unique(places, axis=0)) < len(places)
 
 
-def say_left_out(figure: Figure, classes: np.ndarray, shown: Sequence[int]) -> None:
-    """Say under a figure how many classes it leaves out, where it does."""
-    if left := len(np.unique(classes)) - len(shown):
+def say_left_out(figure: Figure, found: Mapping[str, np.ndarray], shown: Sequence[int]) -> None:
+    """Say under a figure how many classes it leaves out, and how many images are unlike the seen.
+
+    Args:
+        figure: The figure.
+        found: Columns of classes.csv.
+        shown: The classes that are in the figure.
+    """
+    from zbo.judge.answer import WARNED  # torch comes with it
+
+    said = []
+    if left := len(np.unique(found["class"])) - len(shown):
+        said.append(f"{left} smaller classes are not shown")
+    if (share := found["unlike"].mean()) > WARNED:
+        said.append(f"{share:.0%} of these images are unlike those the model was trained on")
+    if said:
         look = {"x": 0.01, "ha": "left", "fontsize": "small", "color": "0.35"}
-        figure.supxlabel(f"{left} smaller classes are not shown", **look)
+        figure.supxlabel("; ".join(said), **look)
 
 
 def filled(images: np.ndarray, count: int) -> np.ndarray:

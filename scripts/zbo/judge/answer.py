@@ -4,8 +4,12 @@ What is kept are all seeds of the recommended trajectory: together they say of w
 is, and the one with the highest objective says how it is turned and what else varies.
 """
 
+import csv
+import sys
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,8 @@ from scipy.optimize import linear_sum_assignment
 
 from zbo.base import storage
 from zbo.base.errors import InputError
+from zbo.data import unseen
+from zbo.data.images import ImageSet
 from zbo.judge import angles, consensus
 from zbo.judge.consensus import Consensus
 from zbo.search import evaluation
@@ -20,6 +26,8 @@ from zbo.trainer import jrvae
 from zbo.trainer.loss import LEAST_SIGMA
 
 UNLIKE = 0.99  # quantile of the errors seen beyond which an image is unlike those
+TEXT = ("file", "label")  # columns of classes.csv that hold no numbers
+WARNED = 0.05  # share of unlike images from which on to warn; of a study's own 1 % are
 ROWS = 1 << 19  # image x pixel decoded at a time
 
 
@@ -205,7 +213,7 @@ def write(path: str, kept: Kept, about: Mapping[str, Any], **facts: Any) -> None
     storage.write(path, data, kind="kept model", model=what, **facts)
 
 
-def read(path: str) -> Kept:
+def read(path: str | Path) -> Kept:
     """Read what `write` wrote.
 
     Raises:
@@ -229,6 +237,27 @@ def read(path: str) -> Kept:
     )
 
 
+def apply(study: str | Path, path: str, coordinates: str | None = None) -> tuple[ImageSet, Answer]:
+    """Say of new images all that a study's kept model knows of them.
+
+    All of them are in memory at once; `make apply` takes them block by block.
+
+    Args:
+        study: Folder of a finished study, results/NAME.
+        path: File or folder of new pictures, read and prepared as the study's were.
+        coordinates: Where patches lie in them, if the study has `images.patches.coordinates`.
+
+    Returns:
+        The images, and a row of answers for each.
+
+    Raises:
+        InputError: If the study has not been run, or the pictures are not there or not alike.
+    """
+    kept = read(Path(study) / "model.h5")
+    images = unseen.load(Path(study) / "images.h5", path, coordinates)
+    return images, kept.look(images.images)
+
+
 def columns(path: str) -> dict[str, np.ndarray]:
     """Read classes.csv.
 
@@ -239,31 +268,39 @@ def columns(path: str) -> dict[str, np.ndarray]:
         Column to values, shape (n,): numbers, NaN where there is none, or, of files and labels,
         text.
     """
-    table = storage.read_table(path)
+    with open(storage.existing(path), newline="") as file:
+        table = csv.reader(file)
+        names = next(table)
+        kept: list[Any] = [[] if name in TEXT else array("d") for name in names]
+        for row in table:  # a million of them as dictionaries would fill the memory
+            for name, column, cell in zip(names, kept, row, strict=True):
+                column.append(sys.intern(cell) if name in TEXT else float(cell or "nan"))
     return {
-        name: np.array(
-            [row[name] if name in ("file", "label") else float(row[name] or "nan") for row in table]
-        )
-        for name in table[0]
+        name: np.array(column, dtype=object if name in TEXT else float)
+        for name, column in zip(names, kept, strict=True)
     }
 
 
-def rows(answer: Answer, images: Mapping[str, np.ndarray]) -> Iterator[dict[str, Any]]:
+def rows(
+    answer: Answer, images: Mapping[str, np.ndarray], first: int = 0
+) -> Iterator[dict[str, Any]]:
     """Give the rows of classes.csv.
 
     Args:
         answer: Of these images.
         images: Datasets of images.h5: where there are any, sources and labels.
+        first: Which of these images the first of the answer is.
 
     Yields:
         Column to value each, numbers rounded to what they are worth.
     """
     files, names = images.get("files"), images.get("names")
     for i in range(len(answer.classes)):
-        row: dict[str, Any] = {"image": i}
+        at = first + i
+        row: dict[str, Any] = {"image": at}
         if files is not None:
-            row["file"] = files[images["file"][i]]
-        row |= {key: f"{images[key][i]:g}" for key in ("page", "y", "x") if key in images}
+            row["file"] = files[images["file"][at]]
+        row |= {key: f"{images[key][at]:g}" for key in ("page", "y", "x") if key in images}
         row |= {
             "class": int(answer.classes[i]) + 1,
             "probability": f"{answer.probability[i]:.3f}",
@@ -280,7 +317,7 @@ def rows(answer: Answer, images: Mapping[str, np.ndarray]) -> Iterator[dict[str,
             row[f"latent_{j + 1}_sd"] = f"{answer.latents_sd[i, j]:.4f}"
         row |= {"error": f"{answer.error[i]:.4f}", "unlike": int(answer.unlike[i])}
         if images.get("labels") is not None:
-            label = images["labels"][i]
+            label = images["labels"][at]
             row["label"] = names[label] if label >= 0 else ""
         yield row
 
