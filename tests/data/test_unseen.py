@@ -24,7 +24,7 @@ def prepared(folder, **images):
         "description": "",
         "images": {"subset": 1} | images,
         "trajectories": {"cycles": 2, "bounds": [1, 2], "beta_d": 1},
-        "model": {"classes": 2},
+        "model": {"classes": 2, "invariances": []},  # oblong ones cannot be turned
     }
     chosen = json.dumps(check(settings, "test"))
     prepare(["--settings", chosen, "--output", str(folder / "images.h5")])
