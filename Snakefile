@@ -30,7 +30,8 @@ if not LACKING:
 
 wildcard_constraints:
     study="|".join(studies.known()),
-    trial=r"(design|constant|\d+)-\d+",
+    trial=rf"(design|{'|'.join(compared.SCHEDULES)}|\d+)-\d+",
+    schedule="|".join(compared.SCHEDULES),
     iteration=r"\d+",
     model=compared.PATTERN,
     paper="paper|paper-reduced",

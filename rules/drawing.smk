@@ -218,7 +218,7 @@ rule figure_optimum:
     """Show the trajectory the search recommends."""
     input:
         optimum="results/{study}/optimum.h5",
-        best_constant=best_constant_of_study,
+        schedules=schedules_of_study,
         script=f"{SCRIPTS}/figures/optimum.py",
         plots=f"{SCRIPTS}/zbo/drawing/plots.py",
         panels=f"{SCRIPTS}/zbo/drawing/panels.py",
@@ -231,7 +231,35 @@ rule figure_optimum:
         """
         python {input.script:q} \
             --optimum {input.optimum:q} \
-            --best-constant {input.best_constant:q} \
+            --schedules {input.schedules:q} \
+            --output {output:q} >{log:q} 2>&1
+        """
+
+
+rule figure_front:
+    """Show what the search traded, classes against factors, and what models learned of both."""
+    input:
+        space="results/{study}/space.h5",
+        design="results/{study}/design.h5",
+        iteration=last_iteration,
+        trials=trials_of_search,
+        schedules=schedules_of_study,
+        script=f"{SCRIPTS}/figures/front.py",
+        plots=f"{SCRIPTS}/zbo/drawing/plots.py",
+        panels=f"{SCRIPTS}/zbo/drawing/panels.py",
+    output:
+        pdf="results/{study}/figures/front.pdf",
+        png="results/{study}/figures/front.png",
+    log:
+        "logs/{study}/figures/front.log",
+    shell:
+        """
+        python {input.script:q} \
+            --space {input.space:q} \
+            --design {input.design:q} \
+            --iteration {input.iteration:q} \
+            --trials {input.trials:q} \
+            --schedules {input.schedules:q} \
             --output {output:q} >{log:q} 2>&1
         """
 

@@ -12,6 +12,7 @@ FIGURES = [
     "surrogate",
     "convergence",
     "optimum",
+    "front",
     "manifolds",
     "scores",
 ]
@@ -20,11 +21,20 @@ FIGURES = [
 PAPER_FIGURES = [*(f"fig{number:02d}" for number in range(3, 13)), "figB1", "figB2"]
 
 
-def best_constant_of_study(wildcards):
-    """The best constant trajectory, where the study compares with it."""
-    if "constant" not in STUDIES[wildcards.study]["compare"]["models"]:
-        return []
-    return f"results/{wildcards.study}/best_constant.h5"
+def schedules_of_study(wildcards):
+    """The best form of each schedule made by hand that the study compares with."""
+    return [
+        f"results/{wildcards.study}/{compared.named(name).follows}"
+        for name in STUDIES[wildcards.study]["compare"]["models"]
+        if name in compared.SCHEDULES
+    ]
+
+
+def trials_of_search(wildcards):
+    """Every trial that a study's search asked for, in order."""
+    last = int(Path(last_iteration(wildcards)).stem)
+    asked = ["design", *(f"{k:03d}" for k in range(last))]
+    return [trial for each in asked for trial in trials_of(wildcards.study, each)]
 
 
 def in_paper(name, file):
