@@ -33,7 +33,8 @@ wildcard_constraints:
     # A study's own images, or new ones its kept model was applied to.
     sample=f"({'|'.join(studies.known())})(/apply/[^/]+)?",
     new=r"[^/]+",
-    trial=r"(design|constant|\d+)-\d+",
+    trial=rf"(design|{'|'.join(compared.SCHEDULES)}|\d+)-\d+",
+    schedule="|".join(compared.SCHEDULES),
     iteration=r"\d+",
     model=compared.PATTERN,
     paper="paper|paper-reduced",

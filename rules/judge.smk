@@ -1,5 +1,5 @@
 # Models compared (figures 7, 9, 11 and 12) and the paper's claims judged. Needs images.h5 and optimum.h5;
-# makes constants.h5, best_constant.h5, transfer.h5, models/*.h5, yardsticks.h5, scores.csv, model.h5,
+# makes schedules/*.h5, best_*.h5, transfer.h5, models/*.h5, yardsticks.h5, scores.csv, model.h5,
 # model.pt and classes.csv of each study; of new images, shown to a study's kept model, the same in
 # results/{study}/apply/; and of the paper's three results/paper/claims.csv and .html, at the reduced scale
 # in paper-reduced/.
@@ -8,48 +8,49 @@
 include: "functions/judge.smk"
 
 
-rule choose_constants:
-    """Choose the constant trajectories the search is compared with."""
+rule choose_schedules:
+    """Choose the forms of a schedule made by hand that the search is compared with."""
     output:
-        "results/{study}/constants.h5",
+        "results/{study}/schedules/{schedule}.h5",
     log:
-        "logs/{study}/choose_constants.log",
+        "logs/{study}/choose_schedules/{schedule}.log",
     benchmark:
-        "benchmarks/{study}/choose_constants.tsv"
+        "benchmarks/{study}/choose_schedules/{schedule}.tsv"
     params:
         settings=settings_for(
             "trajectories.bounds",
             "trajectories.beta_d",
             "trajectories.cycles",
-            "compare.constants",
+            "compare.forms",
         ),
     shell:
         """
-        python "$SCRIPTS/choose_constants.py" \
+        python "$SCRIPTS/choose_schedules.py" \
             --settings {params.settings:q} \
+            --schedule {wildcards.schedule} \
             --output {output:q} >{log:q} 2>&1
         """
 
 
-rule choose_best_constant:
-    """Score the constant trajectories and take the one with the highest objective."""
+rule choose_best_schedule:
+    """Score the forms of a schedule and take the one with the highest objective."""
     input:
-        constants="results/{study}/constants.h5",
-        trials=trials_of_constants,
+        schedules="results/{study}/schedules/{schedule}.h5",
+        trials=trials_of_schedule,
     output:
-        "results/{study}/best_constant.h5",
+        "results/{study}/best_{schedule}.h5",
     log:
-        "logs/{study}/choose_best_constant.log",
+        "logs/{study}/choose_best_schedule/{schedule}.log",
     benchmark:
-        "benchmarks/{study}/choose_best_constant.tsv"
+        "benchmarks/{study}/choose_best_schedule/{schedule}.tsv"
     params:
         settings=settings_for("objective"),
     shell:
         """
-        python "$SCRIPTS/choose_best_constant.py" \
+        python "$SCRIPTS/choose_best_schedule.py" \
             --settings {params.settings:q} \
             --threads {threads} \
-            --constants {input.constants:q} \
+            --schedules {input.schedules:q} \
             --trials {input.trials:q} \
             --output {output:q} >{log:q} 2>&1
         """

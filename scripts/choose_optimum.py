@@ -1,5 +1,7 @@
 """Take the optimum out of the last iteration: what the search recommends, not a lucky trial."""
 
+import numpy as np
+
 from zbo.base import command, files, storage
 from zbo.search.stopping import negligible
 
@@ -27,11 +29,13 @@ def main(argv: list[str] | None = None) -> None:
         {
             "z": z[[estimated]],
             "beta": beta[[estimated]],
-            "mean": last["mean"][estimated],
-            "sd": last["sd"][estimated],
+            "means": np.atleast_1d(last.get("means", last["mean"])[estimated]),
+            "sds": np.atleast_1d(last.get("sds", last["sd"])[estimated]),
             "evaluated/z": z[evaluated],
             "evaluated/beta": beta[evaluated],
-            "evaluated/objective": last["observed/objective"][last["observed/index"] == evaluated],
+            "evaluated/objectives": last["observed/objectives"][
+                last["observed/index"] == evaluated
+            ],
             "iterations": last["iteration"],
             "trials": len(last["observed/index"]),
             "failed": int(last["observed/failed"].sum()),

@@ -4,7 +4,7 @@ import numpy as np
 
 from zbo.base import channels, command, files, storage
 from zbo.search import optimize
-from zbo.trajectories import families, vae
+from zbo.trajectories import schedules, vae
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,7 +20,8 @@ def main(argv: list[str] | None = None) -> None:
         z, chosen["points"], "sobol", args.settings["seed"], key="ground.points"
     )
     bounds = channels.bounds(trajectories)
-    constants = families.constants(bounds, trajectories["cycles"], chosen["constants"])
+    cycles = trajectories["cycles"]
+    constants = schedules.forms("constant", bounds, cycles, chosen["constants"])
     model = vae.restore(
         storage.group(storage.read(args.trajectory_vae, kind="trajectory_vae"), "weights"),
         bounds,

@@ -101,9 +101,8 @@ def _decoded(kept: dict[str, np.ndarray], model: jrvae.ModelSettings) -> dict[st
 def _trajectory(args, compared: Compared, images: np.ndarray) -> np.ndarray:
     cycles = args.settings["trajectories"]["cycles"]
     if args.trajectory:
-        beta = storage.read(args.trajectory, kind=("optimum", "best_constant", "transfer"))["beta"][
-            0
-        ]
+        kinds = ("optimum", "best_schedule", "transfer")
+        beta = storage.read(args.trajectory, kind=kinds)["beta"][0]
         if beta.shape[-1] != cycles:
             raise InputError(
                 f"{args.trajectory}: {beta.shape[-1]} cycles, the study trains {cycles}"

@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     command.use_threads(args.threads)
     settings = args.settings
     prepared = storage.read(args.images, kind="images")
-    candidates = storage.read(args.candidates, kind=("design", "iteration", "constants"))
+    candidates = storage.read(args.candidates, kind=("design", "iteration", "schedules"))
     if not 0 <= args.index < len(candidates["beta"]):
         raise InputError(
             f"{args.candidates}: holds {len(candidates['beta'])} trajectories, none is {args.index}"

@@ -9,6 +9,8 @@ import numpy as np
 from zbo.base import storage
 from zbo.drawing import plots
 from zbo.judge import answer
+from zbo.search import pareto
+from zbo.trainer import jrvae
 
 MODELS = ("vanilla", "beta-1", "constant", "optimum")
 
@@ -32,6 +34,7 @@ class Case:
         threshold: What improvement is negligible.
         simulated: Whether the images are.
         balanced: Whether labels chose the images.
+        both: Whether two objectives were searched for, information and factors.
         unit_pixels: Pixels at which `beta-1` is 1.
     """
 
@@ -49,6 +52,7 @@ class Case:
     threshold: float = 0.05
     simulated: bool = False
     balanced: bool = False
+    both: bool = False
     unit_pixels: int = 784
 
 
@@ -89,6 +93,8 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     index = rng.choice(len(searched), trials, replace=False)
     objective = 5 - (searched[index] ** 2).sum(1) + rng.normal(0, 0.3, trials)
     objective[list(case.failed)] = np.nan
+    factors = np.where(np.isnan(objective), np.nan, 3 + searched[index, 0])
+    objectives = np.stack([objective, factors], 1)
     mean = 5 - (searched**2).sum(1)
     recommended, best = int(mean.argmax()), int(index[np.nanargmax(objective)])
     design = {"index": index[: case.initial]}
@@ -100,6 +106,9 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     data = {
         "observed/index": index,
         "observed/objective": objective,
+        "observed/objectives": objectives if case.both else objective[:, None],
+        "observed/information": objective,
+        "observed/factors": factors,
         "observed/failed": np.isnan(objective),
         "observed/seconds": np.full(trials, 60.0),
         "mean": mean,
@@ -108,13 +117,19 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         "best_evaluated": best,
         "best_estimated": recommended,
     }
-    storage.write(folder / f"iterations/{case.iterations:03d}.h5", data, kind="candidates")
+    if case.both:
+        means = np.stack([mean, 3 + searched[:, 0]], 1)
+        on_front = np.flatnonzero(pareto.non_dominated(means))
+        data |= {"means": means, "sds": np.full(means.shape, 0.3), "front": on_front}
+    names = ["information", "factors"] if case.both else "l1"
+    made = {"settings": {"objective": {"name": names}}}
+    storage.write(folder / f"iterations/{case.iterations:03d}.h5", data, kind="candidates", **made)
     data = {
         "beta": decoded[feasible][[recommended]],
-        "mean": mean[recommended],
-        "sd": 0.2,
+        "means": mean[[recommended]],
+        "sds": np.array([0.2]),
         "evaluated/beta": decoded[feasible][best],
-        "evaluated/objective": objective[index == best],
+        "evaluated/objectives": objective[index == best, None],
         "trials": trials,
         "iterations": case.iterations,
         "negligible": case.threshold,
@@ -122,8 +137,11 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     }
     storage.write(folder / "optimum.h5", data, kind="candidates")
     constant = _with_beta_d(np.full((1, case.cycles), 0.7), case)
-    data = {"beta": constant, "objective": np.array([np.nan, 3.0])}
-    storage.write(folder / "best_constant.h5", data, kind="candidates")
+    reached = np.array([[np.nan, np.nan], [3.0, 2.0]])
+    data = {"beta": constant, "best": 1, "objectives": reached[:, : 1 + case.both]}
+    data |= {"information": reached[:, 0], "factors": reached[:, 1]}
+    for name in ("constant", "warmup"):
+        storage.write(folder / f"best_{name}.h5", data, kind="candidates")
 
     _trials(folder, case, objective)
     models = _models(folder, case, n, rng)
@@ -140,7 +158,9 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         "overview": f"{search} --trajectories trajectories.h5 --model models/optimum-0.h5",
         "convergence": "--design design.h5 --optimum optimum.h5 "
         f"--iteration iterations/{case.iterations:03d}.h5",
-        "optimum": "--optimum optimum.h5 --best-constant best_constant.h5",
+        "optimum": "--optimum optimum.h5 --schedules best_constant.h5 best_warmup.h5",
+        "front": f"{search} --schedules best_constant.h5 best_warmup.h5 "
+        f"--trials {' '.join(f'trials/{name}.h5' for name in _names(case))}",
         "manifolds": learned,
         "members": "--images images.h5 --classes classes.csv",
         "map": "--images images.h5 --classes classes.csv",
@@ -162,12 +182,23 @@ def _with_beta_d(beta_c: np.ndarray, case: Case) -> np.ndarray:
 
 
 def _trials(folder: Path, case: Case, objective: np.ndarray) -> None:
-    names = [f"design-{k}" for k in range(case.initial)]
-    names += [f"{k:03d}-0" for k in range(case.iterations)]
-    for name, value in zip(names, objective, strict=True):
-        data = {"status": "failed: x" if np.isnan(value) else "done", "objective": value}
-        made = {"settings": {"seed": 7}, "seconds": 60.0, "device": "cpu"}
-        storage.write(folder / f"trials/{name}.h5", data, kind="trial", **made)
+    shape = (case.side, case.side)
+    model = jrvae.ModelSettings(image_shape=shape, classes=case.classes, hidden_dim=(8, 8))
+    made = {"settings": {"seed": 7}, "seconds": 60.0, "device": "cpu"}
+    for seed, (name, value) in enumerate(zip(_names(case), objective, strict=True)):
+        data = {"status": "failed: x", "objective": value, "seeds": np.array([seed])}
+        if np.isfinite(value):
+            network = jrvae.build(model, seed)
+            kept = vars(jrvae.encode(network, np.zeros((10, *shape), np.float32)))
+            kept |= {f"weights/{name}": w for name, w in jrvae.weights(network).items()}
+            data |= {"status": "done", **{name: of[None] for name, of in kept.items()}}
+        section = model.model_dump(mode="json")
+        storage.write(folder / f"trials/{name}.h5", data, kind="trial", model=section, **made)
+
+
+def _names(case: Case) -> list[str]:
+    design = [f"design-{k}" for k in range(case.initial)]
+    return design + [f"{k:03d}-0" for k in range(case.iterations)]
 
 
 def _models(folder: Path, case: Case, n: int, rng: np.random.Generator) -> list[str]:
@@ -185,6 +216,8 @@ def _models(folder: Path, case: Case, n: int, rng: np.random.Generator) -> list[
                 data = {
                     "status": "done",
                     "probabilities": rng.random((n, classes)),
+                    "z_mean": np.stack([*rng.normal(size=(2, n)), np.zeros(n)], 1),  # latent 2 dead
+                    "z_sd": np.stack([*rng.uniform(0.1, 0.3, (2, n)), np.ones(n)], 1),
                     "traversal": rng.random((2, *shape), dtype=np.float32),
                     "manifolds": rng.random((shape[0], grid, *shape[1:]), dtype=np.float32),
                 }

@@ -4,10 +4,20 @@
 DRAWING = [f"{SCRIPTS}/zbo/drawing/{module}.py" for module in ("plots", "panels")]
 
 
-def best_constant_of(study):
-    """The best constant trajectory, where the study compares with it."""
-    compared = "constant" in STUDIES[study]["compare"]["models"]
-    return f"results/{study}/best_constant.h5" if compared else []
+def schedules_of(study):
+    """The best form of each schedule made by hand that the study compares with."""
+    return [
+        f"results/{study}/{compared.named(name).follows}"
+        for name in STUDIES[study]["compare"]["models"]
+        if name in compared.SCHEDULES
+    ]
+
+
+def trials_of_search(study):
+    """Every trial that a study's search asked for, in order."""
+    last = int(Path(last_iteration_of(study)).stem)
+    asked = ["design", *(f"{k:03d}" for k in range(last))]
+    return [trial for each in asked for trial in trials_of(study, each)]
 
 
 # Figures draw from files of a study, each given to the script by the option it stands under here.
@@ -41,7 +51,8 @@ FIGURES = {
         "iteration": last_iteration_of,
         "optimum": "optimum.h5",
     },
-    "optimum": {"optimum": "optimum.h5", "best_constant": best_constant_of},
+    "optimum": {"optimum": "optimum.h5", "schedules": schedules_of},
+    "front": SEARCH | {"trials": trials_of_search, "schedules": schedules_of},
     "manifolds": LEARNED,
     "scores": {"scores": "scores.csv"},
 }

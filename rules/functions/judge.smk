@@ -1,8 +1,8 @@
 # What the rules of judge.smk ask for, where their wildcards alone do not say it.
 
 
-def trials_of_constants(wildcards):
-    return trials_of(wildcards.study, "constant")
+def trials_of_schedule(wildcards):
+    return trials_of(wildcards.study, wildcards.schedule)
 
 
 def optimum_to_transfer(wildcards):

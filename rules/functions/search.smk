@@ -10,12 +10,10 @@ def batch_size(wildcards):
 
 
 def trials_of(study, candidates):
-    """Name the trials of a file of candidates: "design", "constant" or an iteration."""
+    """Name the trials of a file of candidates: "design", a schedule or an iteration."""
     search = STUDIES[study]["search"]
-    counts = {
-        "design": search["initial"],
-        "constant": STUDIES[study]["compare"]["constants"],
-    }
+    forms = STUDIES[study]["compare"]["forms"]
+    counts = {"design": search["initial"], **dict.fromkeys(compared.SCHEDULES, forms)}
     count = counts.get(candidates, search["batch_size"])
     return [f"results/{study}/trials/{candidates}-{index}.h5" for index in range(count)]
 
@@ -23,7 +21,8 @@ def trials_of(study, candidates):
 def candidates_of_trial(wildcards):
     """The file that holds a trial's trajectory."""
     source = wildcards.trial.rpartition("-")[0]
-    places = {"design": "design.h5", "constant": "constants.h5"}
+    places = {name: f"schedules/{name}.h5" for name in compared.SCHEDULES}
+    places["design"] = "design.h5"
     return f"results/{wildcards.study}/{places.get(source, f'iterations/{source}.h5')}"
 
 

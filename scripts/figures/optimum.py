@@ -2,41 +2,53 @@
 
 import argparse
 import math
+from pathlib import Path
 
 import numpy as np
 
 from zbo.base import channels, command, storage
+from zbo.base.compared import named
 from zbo.drawing import panels, plots
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--optimum", required=True, help="optimum.h5")
-    parser.add_argument("--best-constant", nargs="?", help="best_constant.h5, if compared")
+    parser.add_argument("--schedules", nargs="*", default=[], help="best_*.h5, if compared")
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
 
     found = storage.read(args.optimum, kind="optimum")
-    digits = max(0, -math.floor(math.log10(found["sd"])))  # as many as the uncertainty leaves
+    # As many digits as the uncertainty leaves.
+    digits = [max(0, -math.floor(math.log10(sd))) for sd in found["sds"]]
+
+    def said(values: np.ndarray) -> str:
+        return ", ".join(f"{v:.{d}f}" for v, d in zip(values, digits, strict=True))
+
+    estimated = ", ".join(
+        f"{mean:.{d}f} ± {sd:.{d}f}"
+        for mean, sd, d in zip(found["means"], found["sds"], digits, strict=True)
+    )
+    tried = found["evaluated/objectives"]
     lines = [
         (
             found["beta"],
-            f"recommended: {found['mean']:.{digits}f} ± {found['sd']:.{digits}f} (estimated)",
+            f"recommended: {estimated} (estimated)",
             {"color": plots.RECOMMENDED, "lw": 2},
         ),
         (
             found["evaluated/beta"][None],
-            f"best of {found['trials']} trials: "
-            f"{np.nanmax(found['evaluated/objective']):.{digits}f}",
+            f"best of {found['trials']} trials: {said(tried[np.nanargmax(tried[:, 0])])}",
             {"color": "black", "ls": "--"},
         ),
     ]
-    if args.best_constant:
-        constant = storage.read(args.best_constant, kind="best_constant")
-        objective = constant["objective"]
-        look = {"color": plots.COLOURS[0], "ls": ":", "lw": 1.6}
-        label = f"best of {len(objective)} constants: {np.nanmax(objective):.{digits}f}"
-        lines.append((constant["beta"], label, look))
+    for number, path in enumerate(args.schedules):
+        best = storage.read(path, kind="best_schedule")
+        what = named(Path(path).stem.removeprefix("best_")).label.removeprefix("jrVAE, ")
+        reached = best["objectives"]
+        label = f"{plots.symbols(what)} of {len(reached)}: {said(reached[int(best['best'])])}"
+        look = {"color": plots.COLOURS[number], "ls": (":", "-.", (0, (1, 1)), (0, (5, 1)))[number]}
+        lines.append((best["beta"], label, look | {"lw": 1.6}))
     with plots.style():
         figure = plots.figure(plots.COLUMN, 1.5 + 1.2 * len(channels.split(found["beta"])))
         ax = figure.subplots()

@@ -34,6 +34,7 @@ TITLES = {
     "latent_space": "Latent space",
     "surrogate": "Search",
     "optimum": "Optimum",
+    "front": "Classes and factors",
     "manifolds": "Models",
     "scores": "Scores",
     "objective": "Objective and accuracy",
@@ -120,6 +121,7 @@ def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any
     simulated = bool(images.get("simulated", False))
     chosen = storage.facts(folder / "images.h5", kind="images")["settings"]["images"]
     balanced = chosen["balance"] is not None or chosen["balance_subset"]
+    several = "means" in _last_iteration(folder)
     words = {
         "simulated": "simulated " if simulated else "",
         "balanced": ", though they balance the classes of the images" if balanced else "",
@@ -133,7 +135,8 @@ def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any
         "facts": facts(folder, images),
         "pictures": [
             picture(folder / "figures" / f"{name}.png", captions, words)
-            for name in figures
+            # Where several objectives were asked for, what was traded comes first.
+            for name in sorted(figures, key=lambda name: not (several and name == "front"))
             if (name != "map" or panels.in_micrographs(images))
             and (name != "patches" or chosen.get("patches"))
         ],
@@ -159,19 +162,14 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     what = " and ".join(channels.NAMES[: len(channels.split(beta))])
     feasible = storage.read(folder / "space.h5", kind="space")["feasible"]
     optimum = storage.read(folder / "optimum.h5", kind="optimum")
-    end = int(optimum["iterations"])
-    last = storage.read(folder / f"iterations/{end:03d}.h5", kind="iteration")
+    end, last = int(optimum["iterations"]), _last_iteration(folder)
     # By what asked for them: an earlier run may have left more.
     asked = [folder / "design.h5", *(folder / f"iterations/{k:03d}.h5" for k in range(end))]
     trials = [
         folder / f"trials/{path.stem}-{index}.h5"
         for path in asked
         for index in range(
-            len(
-                storage.read(path, kind=("design", "iteration", "constants"), only=("index",))[
-                    "index"
-                ]
-            )
+            len(storage.read(path, kind=("design", "iteration"), only=("index",))["index"])
         )
     ]
     rows = _trained(folder)
@@ -224,6 +222,12 @@ def scaled(folder: Path, images: dict[str, Any]) -> str:
         f"scaled by the number of pixels, here {images['images'][0].size:,}: "
         f"{' and '.join(f'{beta_c:.3g}' for beta_c in had.values())}."
     )
+
+
+def _last_iteration(folder: Path) -> dict[str, Any]:
+    """Read the iteration that ended the search."""
+    end = int(storage.read(folder / "optimum.h5", kind="optimum")["iterations"])
+    return storage.read(folder / f"iterations/{end:03d}.h5", kind="iteration")
 
 
 def _trained(folder: Path) -> list[dict[str, str]]:

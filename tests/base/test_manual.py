@@ -56,8 +56,8 @@ def test_a_dataset_says_what_it_is(tmp_path):
     with h5py.File(tmp_path / "design.h5") as file:
         assert dict(file["z"].attrs) == files.KINDS["design"].datasets["z"]._asdict()
     storage.read(tmp_path / "design.h5", kind=("design", "iteration"))
-    with pytest.raises(InputError, match="of kind 'iteration or constants', found 'design'"):
-        storage.read(tmp_path / "design.h5", kind=("iteration", "constants"))
+    with pytest.raises(InputError, match="of kind 'iteration or schedules', found 'design'"):
+        storage.read(tmp_path / "design.h5", kind=("iteration", "schedules"))
 
 
 def test_results_of_before_the_kinds_had_names_are_read(tmp_path):

@@ -163,7 +163,7 @@ def test_a_warm_trial_gives_the_same_numbers(jobs, tmp_path):
     prepared = {"images": images, "subset": np.arange(20)}
     storage.write(tmp_path / "images.h5", prepared, kind="images")
     beta = np.array([[1, 0.5, 0.1]], dtype=np.float32)
-    storage.write(tmp_path / "constants.h5", {"beta": beta}, kind="constants")
+    storage.write(tmp_path / "schedules.h5", {"beta": beta}, kind="schedules")
     jobs("first")
     cpu = []
     for name, place in ("cold", ""), ("warm", jobs.environment["ZBO_WARM"]):
@@ -172,7 +172,7 @@ def test_a_warm_trial_gives_the_same_numbers(jobs, tmp_path):
             [
                 *(sys.executable, "-m", "zbo.base.warm", SCRIPTS / "train_trial.py"),
                 *("--settings", "test", "--images", tmp_path / "images.h5"),
-                *("--candidates", tmp_path / "constants.h5", "--index", "0"),
+                *("--candidates", tmp_path / "schedules.h5", "--index", "0"),
                 *("--trial", "constant-0", "--output", tmp_path / f"{name}.h5"),
             ],
             env=jobs.environment | {"ZBO_WARM": place},

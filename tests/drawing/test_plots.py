@@ -11,7 +11,7 @@ import pytest
 from made_study import Case, make
 from matplotlib.text import Text
 
-from figures import convergence
+from figures import convergence, front
 from figures.paper import fig03, fig04
 from zbo.base import command
 from zbo.base.errors import InputError
@@ -29,6 +29,7 @@ FIGURES = (
     "surrogate",
     "convergence",
     "optimum",
+    "front",
     "manifolds",
     "scores",
     "paper.fig05",
@@ -114,6 +115,40 @@ def test_beta_d_has_panels_of_its_own(tmp_path, drawn, name):
 def test_the_optimum_does_without_a_constant(study, tmp_path):
     draw("optimum", study["optimum"][:2], tmp_path / "figure.pdf")
     assert (tmp_path / "figure.pdf").exists()
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_the_front_joins_the_best_trades_of_posterior_means(tmp_path, drawn, both):
+    """A second look where one objective was searched for: its surrogates are fitted then."""
+    draw("front", make(tmp_path, Case(both=both, failed=(0,)))["front"], Path("unwritten"))
+    panel, *mosaics = drawn[-1].axes
+    assert "nats" in panel.get_xlabel() and "factors" in panel.get_xlabel()
+    lines = {line.get_label(): line.get_xydata() for line in panel.get_lines()}
+    front = lines["front, ± sd"]
+    assert (np.diff(front[:, 0]) < 0).all() and (np.diff(front[:, 1]) > 0).all()
+    np.testing.assert_array_equal(lines["warm-up, tried"][1], [2, 3])
+    marks = {mark.get_label(): mark.get_offsets() for mark in panel.collections}
+    assert len(marks["starting design"]) == 3 and len(marks["iterations"]) == 3
+    assert [re.search(r"\((.)\)", ax.get_title(loc="left")).group(1) for ax in mosaics] == [*"abc"]
+    assert all(len(ax.get_images()) == 1 for ax in mosaics)
+
+
+def test_a_manifold_runs_through_the_latent_that_carries_most():
+    traversal = np.zeros((2, 3, 10, 4, 4))
+    traversal[1] = 1
+    still, alive = (np.zeros(5), np.ones(5)), (np.linspace(-2, 2, 5), np.full(5, 0.1))
+    model = {"probabilities": np.full((5, 3), 1 / 3), "traversal": traversal}
+    for second, title, shown in ((alive, "latent 2", 1), (still, "latent 1, dead", 0)):
+        for place, name in enumerate(("z_mean", "z_sd")):
+            model[name] = np.stack([np.full(5, 9.0), still[place], second[place]], 1)  # angle first
+        mosaic = panels.manifold(model, None, None)
+        assert mosaic.across == title and (mosaic.images == shown).all()
+
+
+def test_the_front_is_looked_at_where_trials_lie():
+    found = np.array([[0, 0], [1, 1], [np.nan, np.nan], [2, 2], [9, 9]])
+    assert front.nearest(found, np.array([[0.9, 1.1], [1.0, 1.2], [2, 2]])) == [1, 3, 0]
+    assert front.nearest(found[2:3], np.zeros((3, 2))) == []
 
 
 def test_a_transferred_optimum_may_be_any_studys():

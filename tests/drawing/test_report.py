@@ -56,6 +56,15 @@ def test_every_figure_is_in_it_in_order_with_its_caption(results):
     assert "Sample simulated images" in captions[FIGURES.index("images")]
 
 
+def test_what_was_traded_comes_first_where_several_objectives_were_asked_for(results, tmp_path):
+    copy = shutil.copytree(results, tmp_path / "copy")
+    last = max((copy / "test/iterations").iterdir())
+    data = storage.read(last, kind="iteration") | {"means": np.zeros((1, 2))}
+    storage.write(last, data, kind="iteration")
+    shown = re.findall(r'<img alt="([^"]+)"', page(copy))
+    assert shown[0] == "front" and len(shown) == len(FIGURES)
+
+
 def test_it_needs_no_network(results):
     text = page(results, "fig06.png", "claims.csv")
     assert not re.findall(r"<(?:script|link|iframe)", text)

@@ -54,6 +54,8 @@ def test_the_best_is_compared_with_the_one_that_comes_closest_but_not_the_contro
     assert verdict(claims.higher("accuracy", "transfer"), with_control) == HOLDS
     assert verdict(claims.higher("accuracy", "transfer", "constant"), with_control) == NOT
     assert verdict(claims.lower("accuracy", "beta-1"), with_control) == HOLDS
+    warmed = study(**{"warmup": GOOD, "beta-1": {"accuracy": [0.1] * 5}, "transfer": FAIR})
+    assert verdict(claims.higher("accuracy", "transfer"), warmed) == HOLDS
 
 
 def test_a_failed_seed_is_left_out_and_a_missing_model_is_said_to_be():

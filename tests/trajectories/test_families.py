@@ -138,18 +138,6 @@ def test_a_family_of_ones_own_is_asked_for_each_channel_with_its_bounds(monkeypa
     np.testing.assert_allclose(beta, [[[0.5] * 3, [0.05] * 3]] * 2)
 
 
-def test_constants_keep_beta_d_in_the_geometric_middle():
-    alone = families.constants((1, 100), 2, 3)
-    np.testing.assert_allclose(alone, [[1, 1], [10, 10], [100, 100]], rtol=1e-6)
-    both = families.constants(((1, 100), (0.05, 0.8)), 2, 3)
-    np.testing.assert_array_equal(both[:, 0], alone)
-    np.testing.assert_allclose(both[:, 1], 0.2, rtol=1e-6)
-
-
-def test_a_single_constant_is_the_geometric_middle():
-    np.testing.assert_allclose(families.constants((1, 100), 2, 1), [[10, 10]], rtol=1e-6)
-
-
 def test_beta_d_is_transferred_where_both_problems_search_it():
     beta = np.array([[[1.0, 5.0, 3.0], [0.0, 1.0, 0.5]]])
     of, bounds = ((1, 5), (0, 1)), ((10, 30), (2, 4))

@@ -15,7 +15,7 @@ from zbo.base import storage
 REDUCED = (
     "images.subset=40 trajectories.cycles=6 trajectories.per_family=50 trajectory_vae.cycles=30 "
     "trajectory_vae.learning_rate=0.003 space.grid=20 model.hidden_dim=[32,32] objective.grid=4 "
-    "objective.pairs=20 search.initial=3 search.iterations=1 compare.seeds=2 compare.constants=2"
+    "objective.pairs=20 search.initial=3 search.iterations=1 compare.seeds=2 compare.forms=2"
 )
 
 

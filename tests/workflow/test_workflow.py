@@ -11,6 +11,7 @@ import signal
 import struct
 import subprocess
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -301,7 +302,7 @@ def test_another_objective_scores_anew_and_trains_only_what_it_asks_for(copy, sn
 def test_two_objectives_are_searched_together(copy, snakemake):
     """Information and factors: the same design trials, a front, and its point with live factors."""
     design = {path: when for path, when in written(copy).items() if "design" in path.name}
-    figures = [f"results/test/figures/{name}.pdf" for name in ("surrogate", "convergence")]
+    figures = [f"results/test/figures/{name}.pdf" for name in ("convergence", "front", "optimum")]
     change = "objective.name=[information,factors]"
     snakemake("search", "results/test/best_constant.h5", *figures, change=change)
     assert design.items() <= written(copy).items()
@@ -316,6 +317,20 @@ def test_two_objectives_are_searched_together(copy, snakemake):
     chosen = last["means"][last["best_estimated"]]
     if alive.any():
         assert chosen[1] >= 2 and chosen[0] == last["means"][alive, 0].max()
+
+
+def test_schedules_made_by_hand_are_tried_and_the_best_form_is_trained(copy, snakemake):
+    """Warm-up and the like: as many forms as constants, and models along the best of each."""
+    made = [f"models/{name}-0.h5" for name in ("warmup", "cyclical", "cooldown")]
+    snakemake(*(f"results/test/{path}" for path in made))
+    for path in made:
+        name = Path(path).stem.removesuffix("-0")
+        best = storage.read(copy / f"results/test/best_{name}.h5", kind="best_schedule")
+        assert best["objective"].argmax() == best["best"]
+        np.testing.assert_array_equal(best["objective"], best["l1"])
+        assert best["tried"].shape == (2,)
+        model = storage.read(copy / "results/test" / path, kind="model")
+        np.testing.assert_allclose(model["beta_c"], best["beta"][0])
 
 
 def test_another_unit_of_pixels_trains_the_stated_constants_alone(copy, snakemake):

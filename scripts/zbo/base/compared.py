@@ -34,9 +34,14 @@ NAMED = {
     "vanilla": Compared("vanilla VAE", classes=False, default=True),
     "vae": Compared("VAE, study's settings", classes=False, scaled=True),
     "constant": Compared("jrVAE, best constant β_c", follows="best_constant.h5"),
+    "warmup": Compared("jrVAE, best warm-up", follows="best_warmup.h5"),
+    "cyclical": Compared("jrVAE, best cyclical β_c", follows="best_cyclical.h5"),
+    "cooldown": Compared("jrVAE, best plain cooldown", follows="best_cooldown.h5"),
     "optimum": Compared("jrVAE, zBO optimum", follows="optimum.h5"),
     "transfer": Compared("jrVAE, transferred optimum", follows="transfer.h5"),
 }
+# Those that follow the best of a few forms (`zbo.trajectories.schedules`), made by hand.
+SCHEDULES = ("constant", "warmup", "cyclical", "cooldown")
 STATED = r"beta-[0-9]+(?:[.][0-9]+)?"  # jrVAEs whose name says their β_c
 PATTERN = "|".join([*NAMED, STATED])
 

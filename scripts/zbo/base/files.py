@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 # Files that hold a trajectory per candidate, in `beta`.
-CANDIDATES = "design", "iteration", "constants", "optimum", "best_constant", "transfer"
+CANDIDATES = "design", "iteration", "schedules", "optimum", "best_schedule", "transfer"
 
 
 class Dataset(NamedTuple):
@@ -179,11 +179,13 @@ KINDS: dict[str, Kind] = {
         {
             "z": Z,
             "beta": BETA,
-            "mean": Dataset("", "of the objective", "posterior mean at the optimum"),
-            "sd": Dataset("", "of the objective", "posterior standard deviation there"),
+            "means": Dataset("objective", "of each objective", "posterior mean at the optimum"),
+            "sds": Dataset("objective", "of each objective", "posterior standard deviation there"),
             "evaluated/z": Dataset("latent", "1", "latent point of the best single trial"),
             "evaluated/beta": BETA._replace(dims="[channel], cycle"),
-            "evaluated/objective": Dataset("trial", "of the objective", "what it reached"),
+            "evaluated/objectives": Dataset(
+                "trial, objective", "of each objective", "what it reached"
+            ),
             "iterations": Dataset("", "", "iterations until the end"),
             "trials": Dataset("", "", "trials until then"),
             "failed": Dataset("", "", "how many of them failed"),
@@ -191,14 +193,23 @@ KINDS: dict[str, Kind] = {
             "stop": Dataset("", "", "why the search ended"),
         },
     ),
-    "constants": Kind("constants.h5", "The constant trajectories tried.", {"beta": BETA}),
-    "best_constant": Kind(
-        "best_constant.h5",
-        "The best of the constant trajectories.",
+    "schedules": Kind(
+        "schedules/*.h5",
+        "A schedule made by hand (constant, warmup, cyclical, cooldown): the forms tried.",
+        {"beta": BETA},
+    ),
+    "best_schedule": Kind(
+        "best_*.h5",
+        "The best of a schedule's forms.",
         {
             "beta": BETA,
-            "tried": Dataset("constant, [channel]", "1", "the constants"),
-            "objective": Dataset("constant", "of the objective", "what each reached"),
+            "best": Dataset("", "", "which form it is"),
+            "tried": Dataset("form", "1", "height of each form: its largest beta_c"),
+            "objective": Dataset(
+                "form", "of the objective", "what each reached; of several objectives the first"
+            ),
+            "objectives": Dataset("form, objective", "of each objective", "what each reached"),
+            "*": Dataset("form", "of the objective", "part of the objective"),
         },
     ),
     "transfer": Kind(
@@ -208,7 +219,7 @@ KINDS: dict[str, Kind] = {
         "trials/*.h5",
         "One trial: what trainings along one candidate learned from the subset.",
         {
-            "z": Dataset("latent", "1", "latent point of its trajectory; constants have none"),
+            "z": Dataset("latent", "1", "latent point of its trajectory; schedules have none"),
             "beta_c": Dataset("cycle", "1", "scale factor of the continuous KL term"),
             "beta_d": Dataset("cycle", "1", "scale factor of the discrete KL term"),
             "status": STATUS,
@@ -226,7 +237,7 @@ KINDS: dict[str, Kind] = {
             "seed": Dataset("", "", "seed of its training"),
             **_learned(""),
             "traversal": Dataset(
-                "class, latent, step, row, column", "1", "images decoded along each latent"
+                "latent, class, step, row, column", "1", "images decoded along each latent"
             ),
             "manifolds": Dataset(
                 "class, step, step, row, column", "1", "images decoded over the plane of latents"
@@ -245,7 +256,7 @@ KINDS: dict[str, Kind] = {
             "beta_c": Dataset("cycle", "1", "scale factor of the continuous KL term"),
             "beta_d": Dataset("cycle", "1", "scale factor of the discrete KL term"),
             "traversal": Dataset(
-                "class, latent, step, row, column", "1", "images decoded along each latent"
+                "latent, class, step, row, column", "1", "images decoded along each latent"
             ),
             "weights/*": Dataset("...", "1", "its weights under pyroVED's names"),
             "members/*": Dataset("...", "1", "weights of each seed that trained"),

@@ -433,9 +433,9 @@ class CompareSettings(Section):
     section: ClassVar = "compare"
     seeds: Count = 5
     """Trainings of each model."""
-    constants: Count = 5
-    """Constant trajectories tried, evenly spaced in the logarithm of the bounds; the best by the
-    objective is model `constant`."""
+    forms: Count = 5
+    """Forms tried of each schedule made by hand (constant, warmup, cyclical, cooldown), their
+    heights evenly spaced in the logarithm of the bounds; the best by the objective is the model."""
     models: Annotated[tuple[Compared, ...], Len(1), AfterValidator(_distinct)] = (
         "vanilla",
         "beta-1",
@@ -445,8 +445,11 @@ class CompareSettings(Section):
     """vanilla - VAE without classes and invariances, at pyroVED's defaults and beta_c = 1, whatever
     the study has. vae - the same with the study's other settings and beta_c as beta-1. beta-NUMBER
     (beta-1, beta-0.01) - jrVAE, this beta_c throughout, scaled by the pixel count, since the
-    reconstruction term grows with it (see unit_pixels). constant - jrVAE, best constant. optimum -
-    jrVAE, the trajectory found. transfer - jrVAE, the trajectory found in the study `transfer`."""
+    reconstruction term grows with it (see unit_pixels). constant - jrVAE, best constant. warmup -
+    jrVAE, best linear warm-up (Bowman et al. 2016, Sonderby et al. 2016). cyclical - jrVAE, best of
+    four warm-ups in a row (Fu et al. 2019). cooldown - jrVAE, best of the paper's cooldown in its
+    plainest form. optimum - jrVAE, the trajectory found. transfer - jrVAE, the trajectory found in
+    the study `transfer`."""
     transfer: str | None = None
     """Study whose optimum model transfer follows (figure B2), resampled to this study's cycles and
     rescaled from its bounds to these. Its search runs first."""

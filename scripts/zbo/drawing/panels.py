@@ -14,6 +14,7 @@ from zbo.base.errors import InputError
 from zbo.base.storage import DONE
 from zbo.drawing import plots
 from zbo.judge import spread
+from zbo.search.objective import active_units, nats
 
 SAMPLES, SAMPLE_ROWS, MOST_ROWS = 10, 5, 20  # images a row, rows without labels, labels at most
 MEMBERS = 8  # images of a class a block
@@ -225,9 +226,9 @@ def manifold(
     names: np.ndarray | None,
     across: int = ACROSS,
 ) -> Mosaic:
-    """Choose what to show of a model: rows are classes, columns run through one latent.
+    """Choose what to show of a model: rows are classes, columns run through the liveliest latent.
 
-    A model without classes shows the plane of its two latents.
+    That is the one which carries most nats. A model without classes shows the plane of its latents.
 
     Args:
         model: Datasets of models/*.h5; None if no training succeeded.
@@ -253,8 +254,11 @@ def manifold(
             own = labels[classes == k]
             counts = np.bincount(own[own >= 0], minlength=len(names))
             rows.append(_called(counts, names))
-    shown = _thinned(model["traversal"][0], across)
-    return Mosaic(shown, rows, "latent 1", "label" if rows else "class")
+    mean, sd = (model[z][:, -len(model["traversal"]) :] for z in ("z_mean", "z_sd"))
+    most = int(nats(mean, sd).argmax())
+    called = f"latent {most + 1}" + ("" if active_units(mean)[most] else ", dead")
+    shown = _thinned(model["traversal"][most], across)
+    return Mosaic(shown, rows, called, "label" if rows else "class")
 
 
 def best_trained(

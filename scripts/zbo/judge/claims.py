@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from zbo.base.compared import SCHEDULES
 from zbo.judge import spread
 
 HOLDS, PARTLY, NOT = "holds", "holds partly", "does not hold"
@@ -18,9 +19,8 @@ UNKNOWN = "not computed"
 LEVEL = 0.9  # of every interval
 MIXING = 0.05  # share of images outside their class's majority label that counts as negligible
 SCORES = ("accuracy", "purity", "extracted", "rotation", "objective", "l1")  # columns of scores.csv
-# What the paper compares; `constant`, the best of several, is this project's control.
+# What the paper compares; the best of several schedules made by hand are this project's controls.
 WITHOUT_CLASSES = ("vanilla", "vae")
-CONTROL = "constant"
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def lower(score: str, of: str, than: str | None = None) -> Rule:
 def _compare(score: str, of: str, than: str | None, sign: int) -> Rule:
     def rule(study: Study) -> Finding:
         one = study.scores[of]
-        others = [m for m in study.scores if m not in (of, CONTROL)] if than is None else [than]
+        others = [m for m in study.scores if m not in (of, *SCHEDULES)] if than is None else [than]
         others = [m for m in others if len(_values(study, m, score))]
         if not others:
             return Finding("nothing to compare with", UNKNOWN)
@@ -171,7 +171,7 @@ def only(model: str) -> Rule:
         share = {
             name: float((found == study.labels).mean())
             for name in study.scores
-            if name != CONTROL and len(found := _values(study, name, "extracted"))
+            if name not in SCHEDULES and len(found := _values(study, name, "extracted"))
         }
         own = share.pop(model)
         others = {name: often for name, often in share.items() if often}

@@ -16,7 +16,7 @@ from zbo.base.errors import InputError
 from zbo.rivals.arena import Arena
 from zbo.search import optimize
 from zbo.search.optimize import Optimizer
-from zbo.trajectories import families
+from zbo.trajectories import families, schedules
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -65,7 +65,7 @@ def constants(count: int = 8, explore: float = 0.5) -> Search:
     """
 
     def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
-        beta = families.constants(arena.bounds, arena.beta.shape[1], count)
+        beta = schedules.forms("constant", arena.bounds, arena.beta.shape[1], count)
         found: list[list[float]] = [[] for _ in beta]
         best = 0
         while arena.spent < budget:

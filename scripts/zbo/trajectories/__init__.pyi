@@ -1,3 +1,4 @@
-from .families import constants as constants, sample as sample
+from .families import sample as sample
+from .schedules import forms as forms
 from .space import search_space as search_space
 from .vae import TrajectoryVAE as TrajectoryVAE, TrajectoryVAESettings as TrajectoryVAESettings

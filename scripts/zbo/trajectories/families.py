@@ -230,24 +230,3 @@ def monotone(samples: int, cycles: int, bounds: Range, rng: np.random.Generator)
 def constant(samples: int, cycles: int, bounds: Range, rng: np.random.Generator):
     """Keep one β throughout, uniform in the bounds: what a search over trajectories has to beat."""
     return np.repeat(rng.uniform(*bounds, (samples, 1)), cycles, axis=1)
-
-
-def constants(bounds: Bounds, cycles: int, count: int) -> np.ndarray:
-    """Lay out constant trajectories evenly in the logarithm of β_c, one in its middle.
-
-    Where β_d is searched, it stays in the geometric middle of its bounds (`channels.constant`).
-
-    Args:
-        bounds: Smallest and largest β.
-        cycles: N.
-        count: How many.
-
-    Returns:
-        Shape (count, N) or (count, 2, N), float32.
-    """
-    beta_c, *rest = channels.each(bounds)
-    ends = beta_c if count > 1 else [channels.constant(beta_c)] * 2
-    values = [np.geomspace(*ends, count), *(np.full(count, channels.constant(r)) for r in rest)]
-    return channels.join(
-        [np.repeat(of[:, None], cycles, axis=1).astype(np.float32) for of in values]
-    )
