@@ -262,6 +262,7 @@ def test_a_map_needs_two_latents(tmp_path):
 def test_rows_are_called_by_the_label_of_half_their_images():
     probabilities = np.eye(4)[[0, 0, 0, 2, 2, 3, 3, 3]]
     model = {"probabilities": probabilities, "traversal": np.zeros((2, 4, 3, 5, 5))}
+    model |= {"z_mean": np.zeros((8, 3)), "z_sd": np.ones((8, 3))}
     labels, names = np.array([1, 1, 0, 0, 2, 0, 1, 2]), np.array(["one", "two", "three"])
     shown = panels.manifold(model, labels, names)
     assert list(shown.rows) == ["two", panels.EMPTY, "one", panels.MIXED]
