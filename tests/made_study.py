@@ -98,10 +98,12 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     improvements = 10.0 ** -np.arange(case.iterations + 1)
     improvements[-1] = 0  # every point evaluated: has no logarithm
     data = {
+        "index": [0],
         "observed/index": index,
         "observed/objective": objective,
         "observed/failed": np.isnan(objective),
         "observed/seconds": np.full(trials, 60.0),
+        **{f"observed/{part}": rng.random(trials) for part in ("information", "factors", "active")},
         "mean": mean,
         "sd": rng.uniform(0.1, 0.5, len(mean)),
         "improvements": improvements,
@@ -165,6 +167,7 @@ def _trials(folder: Path, case: Case, objective: np.ndarray) -> None:
     names += [f"{k:03d}-0" for k in range(case.iterations)]
     for name, value in zip(names, objective, strict=True):
         data = {"status": "failed: x" if np.isnan(value) else "done", "objective": value}
+        data |= {"seeds": [3, 4], "beta_c": np.ones(case.cycles)}
         made = {"settings": {"seed": 7}, "seconds": 60.0, "device": "cpu"}
         storage.write(folder / f"trials/{name}.h5", data, kind="trial", **made)
 
