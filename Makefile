@@ -1,5 +1,6 @@
 # make run    install, then optimize the digits study: figures, scores, report
 # make test   install, then test
+# make peek   how far a run has come: trials.csv and the report so far; it may be at work
 # make apply  classes, angles and figures of new images, by the model that a study keeps: STUDY=mine IMAGES=folder
 # Another study, or one value changed:  make run STUDY=mnist SET="search.iterations=40"
 # The paper's studies cut down to minutes:  make run STUDY="mnist nanoparticles-3" SCALE=reduced
@@ -31,13 +32,16 @@ export PYTHONNOUSERSITE := 1
 
 CONFIG := --config studies="$(STUDY)" scale=$(SCALE) set="$(SET)"
 
-.PHONY: run report apply install microscopes image test test-cluster lint format lock bench bench-orchestration clean
+.PHONY: run report peek apply install microscopes image test test-cluster lint format lock bench bench-orchestration clean
 
 run: TARGETS := all report
 report: TARGETS := report
 run report: $(VENV)/installed
 	@snakemake --nolock $(TARGETS) $(CONFIG)
 	@echo "Look at results/report.html; figures and scores.csv of each study are in its folder, results/NAME/"
+
+peek: $(VENV)/installed
+	@python scripts/peek.py $(STUDY) --scale $(SCALE) --set "$(SET)"
 
 # A name of the new images' results, and where patches lie in them: NAME=monday COORDINATES=places.csv
 apply: $(VENV)/installed

@@ -77,11 +77,12 @@ def snakemake(checkout):
     return run
 
 
-def snakemake_command(*arguments, study="test", change="", scale="paper", cores=2):
-    """The command line for one study with some values changed."""
+def snakemake_command(*arguments, study="test", change="", scale="paper", cores=2, **more):
+    """The command line for one study with some values changed, and more of the config."""
     return [
         *(sys.executable, "-m", "snakemake", *arguments, "--cores", str(cores), "--nolock"),
         *("--config", f"studies={study}", f"set={change}", f"scale={scale}"),
+        *(f"{key}={value}" for key, value in more.items()),
     ]
 
 

@@ -1,6 +1,9 @@
 """Show how the search went: the objective of each trial and the improvement still expected."""
 
 import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,36 +24,58 @@ def main(argv: list[str] | None = None) -> None:
     initial = len(storage.read(args.design, kind="design")["index"])
     last = storage.read(args.iteration, kind="iteration")
     optimum = storage.read(args.optimum, kind="optimum")
-    objective, improvements = last["observed/objective"], last["improvements"]
-    # The first fit knew the starting design, the last every trial; each between, one batch more.
-    told = np.linspace(initial, len(objective), len(improvements))
-    estimated = int(last["best_estimated"])
-    mean, sd = last["mean"][estimated], last["sd"][estimated]
+    ended = f"search ended: {optimum['stop']}"
+    draw(args.output, last["observed/objective"], initial, last, ended, optimum["negligible"])
+
+
+def draw(
+    outputs: Sequence[str | Path],
+    objective: np.ndarray,
+    initial: int,
+    last: Mapping[str, Any] | None,
+    ended: str,
+    negligible: float = 0,
+) -> None:
+    """Draw the course of a search, also of one that goes on.
+
+    Args:
+        outputs: Where to, .pdf and .png.
+        objective: Of each trial, NaN if it failed, shape (t,).
+        initial: Trials of the starting design, the first ones.
+        last: Datasets of the last iteration; None if there is none yet.
+        ended: Under the figure: how the search ended.
+        negligible: Expected improvement that counts as none, units of the objective; 0 if unknown.
+    """
     with plots.style():
-        figure = plots.figure(plots.PAGE * 0.7, 3.6)
-        axes = figure.subplots(2, 1, sharex=True, height_ratios=[1.6, 1])
-        objective_history(axes[0], objective, initial, mean, sd)
-        improvement_history(axes[1], told, improvements, float(optimum["negligible"]))
-        axes[1].set_xlabel("trials")
-        figure.supxlabel(f"search ended: {optimum['stop']}", fontsize="small")
-        axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
+        figure = plots.figure(plots.PAGE * 0.7, 3.6 if last else 2.4)
+        rows = 2 if last else 1
+        axes = figure.subplots(rows, 1, sharex=True, squeeze=False, height_ratios=[1.6, 1][:rows])
+        axes = axes[:, 0]
+        objective_history(axes[0], objective, initial)
+        if last:
+            estimated = int(last["best_estimated"])
+            recommended(axes[0], len(objective), last["mean"][estimated], last["sd"][estimated])
+            # The first fit knew the starting design, the last all that it was told; each between,
+            # one batch more.
+            improvements = last["improvements"]
+            told = np.linspace(initial, len(last["observed/objective"]), len(improvements))
+            improvement_history(axes[1], told, improvements, float(negligible))
+        axes[-1].set_xlabel("trials")
+        figure.supxlabel(ended, fontsize="small")
+        axes[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         for ax in axes:
             if ax.get_legend_handles_labels()[0]:
                 ax.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        plots.save(figure, args.output)
+        plots.save(figure, outputs)
 
 
-def objective_history(
-    ax: Axes, objective: np.ndarray, initial: int, mean: float, sd: float
-) -> None:
-    """Draw the objective of each trial in order, the best so far, and what is estimated at the end.
+def objective_history(ax: Axes, objective: np.ndarray, initial: int) -> None:
+    """Draw the objective of each trial in order, and the best so far.
 
     Args:
         ax: Where.
         objective: Of each trial, NaN if it failed, shape (t,).
         initial: Trials of the starting design, the first ones.
-        mean: Posterior mean at the recommended point, units of the objective.
-        sd: Posterior standard deviation there.
     """
     trial = np.arange(1, len(objective) + 1)
     failed = np.isnan(objective)
@@ -62,11 +87,23 @@ def objective_history(
         y = np.full(failed.sum(), 0.03)
         look = {"color": plots.FAILED, "mec": "black", "mew": 0.7, "ms": 5}
         ax.plot(trial[failed], y, "X", transform=bottom, label=f"{failed.sum()} failed", **look)
-    end = len(objective) + 1 + len(objective) // 25
+    ax.set_xlim(0.5, max(initial, len(objective)) + 0.5)
+    ax.set_ylabel("objective")
+
+
+def recommended(ax: Axes, trials: int, mean: float, sd: float) -> None:
+    """Draw what is estimated behind the last trial.
+
+    Args:
+        ax: Where.
+        trials: How many there are.
+        mean: Posterior mean at the recommended point, units of the objective.
+        sd: Posterior standard deviation there.
+    """
+    end = trials + 1 + trials // 25
     look = {"fmt": "*", "ms": 8, "capsize": 2, "color": plots.RECOMMENDED}
     ax.errorbar(end, mean, sd, label="recommended, ± sd", **look)
     ax.set_xlim(0.5, end + (end - 1) * 0.03)
-    ax.set_ylabel("objective")
 
 
 def improvement_history(

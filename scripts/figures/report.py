@@ -7,7 +7,7 @@ pictures itself: it can be mailed, and read on a phone without a network.
 import argparse
 import base64
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,9 @@ from zbo.base.storage import DONE
 from zbo.drawing import panels, plots
 from zbo.judge import spread
 from zbo.judge.scores import CONSENSUS, called, is_trained, kinds
+from zbo.search.course import Course
 
+# Figures of a study in the order of the story, and the headings they begin.
 TITLES = {
     "members": "Which image is which",
     "map": "Where they lie",
@@ -33,6 +35,7 @@ TITLES = {
     "trajectories": "Trajectories",
     "latent_space": "Latent space",
     "surrogate": "Search",
+    "convergence": "",
     "optimum": "Optimum",
     "front": "Classes and factors",
     "manifolds": "Models",
@@ -85,34 +88,65 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="the page")
     args = parser.parse_args(argv)
     captions = Path(args.captions)
-    studies = [study(Path(folder), args.figures, captions) for folder in args.studies]
+    studies = [
+        study(
+            folder,
+            {name: folder / f"figures/{name}.png" for name in args.figures},
+            captions,
+            Course.ended_search(folder),
+        )
+        for folder in map(Path, args.studies)
+    ]
+    write(args.output, Path(args.template), captions, studies, args.paper)
+
+
+def write(
+    output: str | Path,
+    template: Path,
+    captions: Path,
+    studies: list[dict[str, Any]],
+    of_paper: Sequence[str] = (),
+) -> None:
+    """Write the page.
+
+    Args:
+        output: Where.
+        template: The page, Jinja2.
+        captions: Folder of captions.
+        studies: What `study` gathered of each.
+        of_paper: The paper's claims.csv and figures.
+    """
     told = {each["name"]: each["words"] for each in studies}
     paper = [
         picture(path, captions, _of_paper(path, told))
-        for path in map(Path, args.paper)
+        for path in map(Path, of_paper)
         if path.suffix == ".png"
     ]
-    tables = [storage.read_table(path) for path in args.paper if path.endswith(".csv")]
+    tables = [storage.read_table(path) for path in of_paper if path.endswith(".csv")]
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.from_string(Path(args.template).read_text()).render(
+    page = environment.from_string(template.read_text()).render(
         studies=studies,
         balanced=", ".join(each["name"] for each in studies if each["words"]["balanced"]),
         paper=paper,
         claims=tables[0] if tables else [],
         how_judged=(captions / "claims.rst").read_text(),
-        scale=_scale(args.studies),
+        scale=_scale(each["name"] for each in studies),
     )
-    with storage.whole(args.output) as beside:
+    with storage.whole(output) as beside:
         beside.write_text(page)
 
 
-def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any]:
+def study(
+    folder: Path, drawn: Mapping[str, Path], captions: Path, course: Course, scored: bool = True
+) -> dict[str, Any]:
     """Gather all the page says of one study.
 
     Args:
         folder: results/NAME.
-        figures: Names, in the order of the story.
+        drawn: Its figures, in the order of the story.
         captions: Folder of captions.
+        course: Of its search.
+        scored: Whether its models are.
 
     Returns:
         Name, words for captions, description, facts, pictures and table of scores.
@@ -125,31 +159,37 @@ def study(folder: Path, figures: Iterable[str], captions: Path) -> dict[str, Any
     words = {
         "simulated": "simulated " if simulated else "",
         "balanced": ", though they balance the classes of the images" if balanced else "",
-        "scaled": scaled(folder, images),
+        "scaled": scaled(folder, images) if scored else "",
     }
     return {
         "name": folder.name,
         "words": words,
         "description": config.load(folder.name)["description"],
         "simulated": simulated,
-        "facts": facts(folder, images),
+        "facts": facts(folder, images, course, scored),
         "pictures": [
-            picture(folder / "figures" / f"{name}.png", captions, words)
+            picture(path, captions, words)
             # Where several objectives were asked for, what was traded comes first.
-            for name in sorted(figures, key=lambda name: not (several and name == "front"))
+            for name, path in sorted(
+                drawn.items(), key=lambda item: not (several and item[0] == "front")
+            )
             if (name != "map" or panels.in_micrographs(images))
             and (name != "patches" or chosen.get("patches"))
         ],
-        "scores": score_table(folder / "scores.csv"),
+        "scores": score_table(folder / "scores.csv") if scored else None,
     }
 
 
-def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
+def facts(
+    folder: Path, images: dict[str, Any], course: Course, scored: bool = True
+) -> dict[str, str]:
     """Say what ran: how many, from which seed, how long, where, with what, and what failed.
 
     Args:
         folder: results/NAME.
         images: Datasets of its images.h5.
+        course: Of its search.
+        scored: Whether its models are.
 
     Returns:
         Name to words, in the order to show.
@@ -157,45 +197,50 @@ def facts(folder: Path, images: dict[str, Any]) -> dict[str, str]:
     count, h, w = images["images"].shape
     labels = images.get("labels")
     whose = "simulated images" if images.get("simulated", False) else "images"
-    sampled = storage.read(folder / "trajectories.h5", kind="trajectories")
-    beta = sampled["beta"]
-    what = " and ".join(channels.NAMES[: len(channels.split(beta))])
-    feasible = storage.read(folder / "space.h5", kind="space")["feasible"]
-    optimum = storage.read(folder / "optimum.h5", kind="optimum")
-    end, last = int(optimum["iterations"]), _last_iteration(folder)
-    # By what asked for them: an earlier run may have left more.
-    asked = [folder / "design.h5", *(folder / f"iterations/{k:03d}.h5" for k in range(end))]
-    trials = [
-        folder / f"trials/{path.stem}-{index}.h5"
-        for path in asked
-        for index in range(
-            len(storage.read(path, kind=("design", "iteration"), only=("index",))["index"])
-        )
-    ]
-    rows = _trained(folder)
-    models = [folder / f"models/{row['model']}-{row['replicate']}.h5" for row in rows]
-    made = [storage.facts(path, kind="trial") for path in trials]
-    made += [storage.facts(path, kind="model") for path in models]
-    failed = [f"{row['model']}-{row['replicate']}" for row in rows if row["status"] != DONE]
     labelled = f", {kinds(labels)} labels" if labels is not None else ", no labels"
     searched = len(images["subset"])
-    return {
-        "images": f"{count:,} {whose} of {h} × {w}{labelled}; the search sees {searched:,}",
+    told = {"images": f"{count:,} {whose} of {h} × {w}{labelled}; the search sees {searched:,}"}
+    if (path := folder / "trajectories.h5").exists():
+        sampled = storage.read(path, kind="trajectories")
+        beta = sampled["beta"]
+        what = " and ".join(channels.NAMES[: len(channels.split(beta))])
+        named = ", ".join(map(plots.readable, sampled["names"]))
+        told["trajectories"] = f"{len(beta):,} of {what}, {beta.shape[-1]} cycles, {named}"
+    if (path := folder / "space.h5").exists():
+        feasible = storage.read(path, kind="space", only=("feasible",))["feasible"]
+        told["search space"] = f"{feasible.sum():,} feasible points of {len(feasible):,}"
+    told["trials"] = _trials(course)
+    made = [storage.facts(path, kind="trial") for path in [*course.told, *course.arrived]]
+    seconds = [f"trials {duration(sum(of['seconds'] for of in made))}"]
+    if scored:
+        rows = _trained(folder)
+        models = [folder / f"models/{row['model']}-{row['replicate']}.h5" for row in rows]
+        made += [storage.facts(path, kind="model") for path in models]
+        failed = ", ".join(
+            f"{row['model']}-{row['replicate']}" for row in rows if row["status"] != DONE
+        )
+        told["models"] = f"{len(rows)}, " + (f"failed: {failed}" if failed else "none failed")
+        seconds.append(f"models {duration(sum(float(row['seconds']) for row in rows))}")
+    told["time"] = f"{', '.join(seconds)} of training in all"
+    versions = (
+        ", ".join(f"{name} {number}" for name, number in of["versions"].items()) for of in made
+    )
+    return told | {
         "seed": _each(of["settings"]["seed"] for of in made),
-        "trajectories": f"{len(beta):,} of {what}, {beta.shape[-1]} cycles, "
-        + ", ".join(map(plots.readable, sampled["names"])),
-        "search space": f"{feasible.sum():,} feasible points of {len(feasible):,}",
-        "trials": f"{len(last['observed/index'])}, {int(last['observed/failed'].sum())} failed; "
-        f"search ended: {optimum['stop']}",
-        "models": f"{len(rows)}, " + (f"failed: {', '.join(failed)}" if failed else "none failed"),
-        "time": f"trials {duration(last['observed/seconds'].sum())}, "
-        f"models {duration(sum(float(row['seconds']) for row in rows))} of training in all",
         "device": _each(f"{of['device']} ({of['machine']})" for of in made),
         "commit": _each(of["commit"] for of in made),
-        "versions": _each(
-            ", ".join(f"{name} {number}" for name, number in of["versions"].items()) for of in made
-        ),
+        "versions": _each(versions),
     }
+
+
+def _trials(course: Course) -> str:
+    """Say how many trials there are, how many failed, and how the search ended, if it has."""
+    last = course.last or {"observed/index": [], "observed/failed": np.zeros(0, bool)}
+    said = f"{len(last['observed/index'])}, {int(last['observed/failed'].sum())} failed; search "
+    if course.ended:
+        optimum = storage.read(course.folder / "optimum.h5", kind="optimum", only=("stop",))
+        return f"{said}ended: {optimum['stop']}"
+    return f"{said}goes on, {len(course.arrived)} of the next {len(course.asked)} done"
 
 
 def scaled(folder: Path, images: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from test_plots import FIGURES as DRAWN, draw
 from figures import report
 from zbo.base import config, storage
 from zbo.base.errors import InputError
+from zbo.search.course import Course
 
 # Made-up images come from no micrograph, so the page has no map, nor what was cut out.
 FIGURES = [n for n in DRAWN if not n[-1].isdigit() and n not in ("map", "patches")]
@@ -89,7 +90,7 @@ def test_its_table_holds_the_scores(results):
 
 def test_it_says_what_ran(results):
     images = storage.read(results / "test/images.h5", kind="images")
-    said = report.facts(results / "test", images)
+    said = report.facts(results / "test", images, Course.ended_search(results / "test"))
     assert "simulated images of 6 × 6, 3 labels; the search sees 10" in said["images"]
     assert said["seed"] == "7"
     assert said["trials"].startswith("7, 2 failed; search ended: budget")
@@ -128,7 +129,8 @@ def test_trials_that_an_earlier_run_left_are_not_counted(tmp_path):
     for left in ("design-4", "001-1", "003-0", "constant-0"):
         made = {"settings": {"seed": 8}, "seconds": 1.0, "device": "cpu"}
         storage.write(tmp_path / f"trials/{left}.h5", {"status": "done"}, kind="trial", **made)
-    said = report.facts(tmp_path, storage.read(tmp_path / "images.h5", kind="images"))
+    images = storage.read(tmp_path / "images.h5", kind="images")
+    said = report.facts(tmp_path, images, Course.ended_search(tmp_path))
     assert said["seed"] == "7"
 
 

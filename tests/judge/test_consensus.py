@@ -46,6 +46,23 @@ def test_a_seed_that_collapsed_weighs_little_and_changes_nothing():
     np.testing.assert_array_equal(agreed.probabilities(seeds).argmax(1), TRUTH)
 
 
+def test_seeds_that_are_nearly_alike_weigh_nearly_the_same():
+    """Their scale is not their own spread: a hundredth of a nat is nothing, whatever the others."""
+    seeds = [seed_of([0, 1, 2], sure=sure) for sure in (0.99, 0.989, 0.988)]
+    weights = consensus.weigh(seeds)
+    assert weights[0] > weights[1] > weights[2] > 0.95 * weights[0]
+
+
+@pytest.mark.parametrize("classes", [3, 10])
+def test_a_seed_that_merges_two_classes_weighs_a_seventh(classes):
+    apart = np.eye(classes)[np.arange(30 * classes) % classes]
+    merged = apart.copy()
+    merged[:, 0] += merged[:, 1]
+    merged[:, 1] = 0
+    first, second = consensus.weigh([apart, merged])
+    assert second / first == pytest.approx(np.exp(-2))
+
+
 def test_an_image_the_seeds_are_torn_about_is_doubtful():
     seeds = [seed_of([0, 1, 2]) for _ in range(4)]
     for one in seeds[:2]:

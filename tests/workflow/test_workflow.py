@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import csv
+import fcntl
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import signal
 import struct
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -337,6 +339,91 @@ def test_another_unit_of_pixels_trains_the_stated_constants_alone(copy, snakemak
     planned = snakemake("-n", change="compare.unit_pixels=900").stdout
     assert re.search(r"train model +2\b", planned)  # the seeds of beta-1
     assert "train trial" not in planned
+
+
+def test_a_run_can_be_looked_at_while_it_works(copy):
+    """A trial is missing, and a run holds the folder's lock."""
+    results = copy / "results/test"
+    for path in ("optimum.h5", "iterations/002.h5", "trials/001-1.h5", "scores.csv"):
+        (results / path).unlink()
+    before = written(copy, "**/*.h5")
+    with open(copy / ".zbo.lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = subprocess.run(
+            [sys.executable, ROOT / "scripts/peek.py", "test"],
+            cwd=copy, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said = "6 trials of at most 7: the search goes on. 0 of 8 models are trained since."
+    assert done.stdout.startswith(said)
+    assert written(copy, "**/*.h5") == before
+    rows = storage.read_table(results / "trials.csv")
+    names = [*(f"design-{i}" for i in range(3)), "000-0", "000-1", "001-0"]
+    assert [row["trial"] for row in rows] == names
+    scoring = objective.ObjectiveSettings(**config.load("test")["objective"])
+    for row in rows:  # scored by an iteration or here, it is the same
+        path = results / f"trials/{row['trial']}.h5"
+        scored = evaluation.score(*evaluation.read_trial(path), scoring)
+        assert row["state"] == "done" and row["cycles"] == "4"
+        assert float(row["objective"]) == pytest.approx(scored.objective, abs=1e-4)
+        assert float(row["information"]) == pytest.approx(scored.mean("information"), abs=1e-4)
+    page = (results / "peek.html").read_text()
+    assert said in page and "search goes on, 1 of the next 2 done" in page
+    assert page.count("<figcaption>") == 5  # images, trajectories, latent space, map and course
+
+
+def test_before_there_are_images_there_is_nothing_to_look_at(checkout):
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/peek.py", "test"],
+        cwd=checkout, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "results/test: holds no images.h5 yet" in done.stderr
+
+
+def test_new_images_are_told_apart_by_what_the_study_kept(copy, snakemake):
+    """Twenty of the study's own digits, as pictures in a folder whose name has a space in it."""
+    from PIL import Image
+
+    results = copy / "results/test"
+    own = storage.read(results / "images.h5", kind="images")["images"][:20]
+    (copy / "a new day").mkdir()
+    for i, image in enumerate(own):
+        Image.fromarray(np.uint8(np.round(image * 255))).save(copy / f"a new day/{i}.png")
+    before = written(copy, "**/*.h5")
+    # The study as it was run, whatever is asked of it now.
+    new = snakemake("apply", change="training.batch_size=40", images="a new day")
+    assert {
+        path: when for path, when in written(copy, "**/*.h5").items() if path in before
+    } == before
+    assert "a-new-day/classes.csv: 20 images" in " ".join(new.stdout.split())
+    applied = results / "apply/a-new-day"
+    found, there = (storage.read_table(at / "classes.csv") for at in (applied, results))
+    assert [row["class"] for row in found] == [row["class"] for row in there[:20]]
+    assert found[3]["file"] == "a new day/3.png"
+    drawn = {path.name for path in (applied / "figures").iterdir()}
+    names = ("members", "map", "latents")
+    assert drawn == {f"{name}.{end}" for name in names for end in ("pdf", "png")}
+    assert "Nothing to be done" in snakemake("-n", "apply", images="a new day").stdout
+    (copy / "a new day").rename(copy / "another day")
+    taken = snakemake("apply", check=False, images="another day", name="a-new-day")
+    assert "holds what was made of a new day; give another day a name" in taken.stdout
+    small = copy / "small"
+    small.mkdir()
+    Image.fromarray(np.zeros((7, 8), np.uint8)).save(small / "s.png")
+    wrong = snakemake("apply", check=False, images="small")
+    said = " ".join(wrong.stdout.split())
+    assert "error: small/s.png has 7 x 8 pixels, the study's images 8 x 8" in said
+
+
+def test_what_new_images_lack_is_named(checkout, snakemake):
+    (checkout / "new").mkdir()
+    for more, said in (
+        ({}, "apply: to which images? make apply STUDY=mine IMAGES=folder"),
+        ({"images": "nowhere"}, "nowhere: there is no such file or folder of new images"),
+        ({"images": "new"}, "results/test holds no model.h5: study test has not been run"),
+    ):
+        failed = snakemake("-n", "apply", check=False, **more)
+        assert failed.returncode != 0 and said in failed.stdout
 
 
 def test_a_changed_stopping_rule_or_a_lost_figure_evaluates_nothing(copy, snakemake):
