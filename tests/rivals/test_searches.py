@@ -57,7 +57,7 @@ def test_of_two_objectives_each_floor_has_its_recommendation(name):
     assert arena.spent == 20
     assert last.values.shape == (len(last.beta), 2)
     low, high = (last.at_least(floor) for floor in (-1, 1))
-    assert arena.truth(low) > arena.truth(high)
+    assert arena.truth(low) >= arena.truth(high)
     assert -np.log(high).mean() > 0.7  # a surrogate's estimate may miss by a little
 
 
