@@ -134,7 +134,7 @@ rule rank_objectives:
 
 
 rule compare_searches:
-    """Replay searches on the ground at equal cost, for one objective."""
+    """Replay searches on the ground at equal cost, for one objective or two."""
     input:
         ground="results/{study}/ground.h5",
         script=f"{SCRIPTS}/compare_searches.py",
@@ -156,14 +156,18 @@ rule compare_searches:
         "logs/{study}/compare_searches/{objective}.log",
     threads: 4
     params:
-        settings=settings_for("seed", "rivals.budget", "rivals.replays"),
+        settings=settings_for(
+            "seed", "rivals.budget", "rivals.replays", "rivals.at_least"
+        ),
+        # Two are joined by a plus, as in searches-information+factors.csv.
+        objectives=lambda wildcards: wildcards.objective.split("+"),
     shell:
         """
         python {input.script:q} \
             --settings {params.settings:q} \
             --threads {threads} \
             --ground {input.ground:q} \
-            --objective {wildcards.objective:q} \
+            --objective {params.objectives:q} \
             --output {output:q} >{log:q} 2>&1
         """
 
@@ -217,6 +221,7 @@ rule run_search:
             "objective",
             "rivals.budget",
             "rivals.fresh_seeds",
+            "rivals.at_least",
         ),
         ground=lambda wildcards, input: (
             f"--ground {input.ground}" if input.ground else ""

@@ -2,7 +2,9 @@
 
 A row a run: `recommended`, mean accuracy over fresh seeds of the trajectory recommended at the end;
 `kept`, accuracy of the model with the highest objective that the run trained; `objective`, mean
-over the fresh seeds.
+over the fresh seeds. Of two objectives there are, once a floor of the second, `recommended`, `kept`
+and both over the fresh seeds; `hypervolume` is the area that what is recommended dominates above
+zero.
 """
 
 import argparse
@@ -11,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from zbo.base import command, storage
+from zbo.rivals.arena import at_least
+from zbo.search import pareto
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,15 +28,25 @@ def main(argv: list[str] | None = None) -> None:
 def _row(path: str) -> dict:
     run = storage.read(path, kind="search")
     search, _, repeat = Path(path).stem.rpartition("-")
-    return {
-        "search": search,
-        "repeat": repeat,
-        "trainings": len(run["objective"]),
-        "objective": f"{np.nanmean(run['fresh_objective']):.4f}",
-        "recommended": f"{np.nanmean(run['fresh/accuracy']):.4f}",
-        "kept": f"{run['search/accuracy'][np.nanargmax(run['objective'])]:.4f}",
-        "seconds": f"{storage.facts(path, kind='search')['seconds']:.0f}",
-    }
+    row = {"search": search, "repeat": repeat, "trainings": len(run["objective"])}
+    if "floors" not in run:
+        row |= {
+            "objective": f"{np.nanmean(run['fresh_objective']):.4f}",
+            "recommended": f"{np.nanmean(run['fresh/accuracy']):.4f}",
+            "kept": f"{run['search/accuracy'][np.nanargmax(run['objective'])]:.4f}",
+        }
+    else:
+        reached = np.nanmean(run["fresh_objective"], 1)
+        for k, floor in enumerate(run["floors"]):
+            kept = at_least(run["objective"], floor)
+            row |= {
+                f"first_{floor:g}": f"{reached[k, 0]:.4f}",
+                f"second_{floor:g}": f"{reached[k, 1]:.4f}",
+                f"recommended_{floor:g}": f"{np.nanmean(run['fresh/accuracy'][k]):.4f}",
+                f"kept_{floor:g}": f"{run['search/accuracy'][kept]:.4f}",
+            }
+        row["hypervolume"] = f"{pareto.hypervolume(reached, (0, 0)):.4f}"
+    return row | {"seconds": f"{storage.facts(path, kind='search')['seconds']:.0f}"}
 
 
 if __name__ == "__main__":

@@ -6,6 +6,10 @@ highest objective it has trained, `objective` the recommended trajectory's objec
 seeds. Mean over replays with a 90 % interval of that mean, and one of a single replay. `spent` is
 less than `trainings` where a search stopped by itself. The intervals say how far replays of this
 one table spread, not how far another table would differ.
+
+Of two objectives a search recommends, and keeps, the most of the first where the second reaches a
+floor: each column is there once a floor. `hypervolume` is the area that those recommendations
+dominate above zero, by the unseen seeds.
 """
 
 import math
@@ -18,9 +22,11 @@ from tqdm import tqdm
 
 from zbo.base import command, searches as known, storage
 from zbo.base.errors import InputError
-from zbo.base.objectives import OBJECTIVES
+from zbo.base.objectives import OBJECTIVES, of_all
 from zbo.rivals import replay, searches
+from zbo.rivals.arena import Belief, at_least
 from zbo.rivals.searches import SEARCHES, START, Search, zbo
+from zbo.search import pareto
 
 LOTTERIES = ("lottery", "lottery, beta 1")
 TWO_SEEDS = "zbo, two seeds a point"
@@ -33,7 +39,7 @@ def given_up(look: int) -> Search:
         look: Which of the ground's looks: 2 is after 60 % of the cycles, 3 after 80 %.
     """
 
-    def search(arena: replay.Replay, budget: int) -> Iterator[np.ndarray]:
+    def search(arena: replay.Replay, budget: int) -> Iterator[Belief]:
         seen: list[float] = []
 
         def promising(value: float) -> bool:
@@ -70,7 +76,15 @@ NAMES = [*LOTTERIES, *COMPARED]
 def main(argv: list[str] | None = None) -> None:
     parser = command.parser(__doc__)
     parser.add_argument("--ground", required=True, help="ground.h5")
-    parser.add_argument("--objective", default="l1", help="what is searched for (default l1)")
+    parser.add_argument(
+        "--objective", nargs="+", default=["l1"], help="what is searched for, or two (default l1)"
+    )
+    parser.add_argument(
+        "--at-least",
+        nargs="+",
+        type=float,
+        help="of two, floors of the second (default: rivals.at_least)",
+    )
     parser.add_argument("--judge", default="accuracy", help="label score (default accuracy)")
     parser.add_argument("--searches", nargs="+", help="by default all")
     parser.add_argument("--budget", type=int, help="trainings (default: rivals.budget)")
@@ -84,9 +98,13 @@ def main(argv: list[str] | None = None) -> None:
     names = [name for name in NAMES if not joint or name not in SEARCHES or name in known.LATENT]
     if budget < 4:  # does not pay the two points that a surrogate needs
         names.remove(TWO_SEEDS)
+    floors: tuple[float, ...] = ()
+    if len(args.objective) > 1:
+        names = [name for name in names if name in known.SEARCHES and known.SEARCHES[name].several]
+        floors = tuple(args.at_least or args.settings["rivals"]["at_least"])
     chosen = args.searches or names
     for given, offered in [
-        (args.objective, OBJECTIVES),
+        *((name, OBJECTIVES) for name in args.objective),
         *((name, names) for name in chosen),
     ]:
         if given not in offered:
@@ -96,7 +114,8 @@ def main(argv: list[str] | None = None) -> None:
         for name in (bar := tqdm(chosen, unit="search")):
             bar.set_description(name)
             seeds = [[args.settings["seed"], number] for number in range(replays)]
-            one = partial(_replay, args.ground, name, args.objective, args.judge, budget)
+            goal = tuple(args.objective), floors
+            one = partial(_replay, args.ground, name, *goal, args.judge, budget)
             rows += _rows(name, pool.map(one, seeds, chunksize=4))
     storage.write_table(args.output, rows)
 
@@ -105,33 +124,65 @@ _load = cache(replay.load)  # once a process
 
 
 def _replay(
-    path: str, name: str, objective: str, judge: str, budget: int, seed: list[int]
+    path: str,
+    name: str,
+    objectives: tuple[str, ...],
+    floors: tuple[float, ...],
+    judge: str,
+    budget: int,
+    seed: list[int],
 ) -> dict[int, dict[str, float]]:
     """One replay of one search: what stood after so many trainings."""
-    table, maximized = _load(path), OBJECTIVES[objective]
+    table, maximized = _load(path), of_all(objectives)
     values, judged = maximized(table.at()), table.at()[judge]
     one = replay.Replay(table, maximized, np.random.default_rng(seed), split=name not in LOTTERIES)
     if name in LOTTERIES:
-        drawn = _drawn(name, table, values)
-        search = searches.lottery(table.beta[drawn])
-        budget = min(budget, int(table.repeats[drawn]))  # more would be some of them again
+        told = _told(name, table, values)
+        search = searches.lottery(told)
+        # More would be some of them again.
+        budget = min(budget, sum(int(table.repeats[one.nearest(beta)]) for beta in told.beta))
     else:
         search = COMPARED[name]
     found = {}
-    for beta in search(one, budget):
-        found[math.ceil(one.spent)] = {
-            "objective": one.judge(values, beta),
-            "recommended": one.judge(judged, beta),
-            "kept": float(judged[one.trained[one.best]]),
-        }
+    for belief in search(one, budget):
+        if not floors:
+            stands = {
+                "objective": one.judge(values, belief.best),
+                "recommended": one.judge(judged, belief.best),
+                "kept": float(judged[one.trained[one.best]]),
+            }
+        else:
+            stands = _at_floors(one, belief, floors, values, judged)
+        found[math.ceil(one.spent)] = stands
     return found
 
 
-def _drawn(lottery: str, table: replay.Ground, values: np.ndarray) -> int:
-    """Which of the ground's constants a lottery draws seeds of."""
+def _at_floors(
+    one: replay.Replay,
+    belief: Belief,
+    floors: tuple[float, ...],
+    values: np.ndarray,
+    judged: np.ndarray,
+) -> dict[str, float]:
+    """What is recommended, and kept, of two objectives, once a floor of the second."""
+    stands, reached = {}, []
+    for floor in floors:
+        beta = belief.at_least(floor)
+        reached.append([one.judge(values[..., k], beta) for k in range(2)])
+        kept = one.trained[at_least(np.array(one.values), floor)]
+        stands |= {
+            f"recommended_{floor:g}": one.judge(judged, beta),
+            f"second_{floor:g}": reached[-1][1],
+            f"kept_{floor:g}": float(judged[kept]),
+        }
+    return stands | {"hypervolume": pareto.hypervolume(np.array(reached), (0, 0))}
+
+
+def _told(lottery: str, table: replay.Ground, values: np.ndarray) -> Belief:
+    """What a lottery is told of the ground's constants, and so which it draws seeds of."""
     if lottery == "lottery":
-        return table.best_constant(values)
-    return table.constant_nearest(table.unit_beta)
+        return table.told(values)
+    return Belief(table.beta[[table.constant_nearest(table.unit_beta)]], np.zeros(1))
 
 
 def _rows(name: str, replays: Iterable[dict[int, dict[str, float]]]) -> list[dict]:

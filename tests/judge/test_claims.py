@@ -58,6 +58,14 @@ def test_the_best_is_compared_with_the_one_that_comes_closest_but_not_the_contro
     assert verdict(claims.higher("accuracy", "transfer"), warmed) == HOLDS
 
 
+def test_factors_that_carry_enough_in_every_seed_or_in_some():
+    rule = claims.carries("transfer", least=2)
+    for factors, expected in (([2.0, 3.5], HOLDS), ([1.9, 3.5], PARTLY), ([0.0, 0.1], NOT)):
+        assert verdict(rule, study(transfer={"factors": factors})) == expected
+    assert "1 of 2 seeds" in rule(study(transfer={"factors": [1.9, 3.5]})).ours
+    assert verdict(rule, study(transfer=GOOD)) == UNKNOWN
+
+
 def test_a_failed_seed_is_left_out_and_a_missing_model_is_said_to_be():
     failed = {"accuracy": [np.nan, *GOOD["accuracy"][1:]]}
     of = study(**{"vanilla": FAIR, "beta-1": failed})

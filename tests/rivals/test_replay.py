@@ -11,6 +11,7 @@ from zbo.base import storage
 from zbo.base.errors import InputError
 from zbo.base.objectives import OBJECTIVES
 from zbo.rivals import ground, replay
+from zbo.rivals.arena import Belief
 from zbo.rivals.searches import lottery
 
 
@@ -105,7 +106,8 @@ def test_a_trajectory_not_in_the_table_stands_for_the_nearest_in_log_beta(table)
 def test_a_lottery_keeps_its_luckiest_seed(table):
     one = arena(table, split=False)
     beta = one.ground.beta[61]
-    assert [b.tolist() for b in lottery(beta)(one, 10)] == [beta.tolist()] * 10
+    told = Belief(beta[None], np.zeros(1))
+    assert [b.best.tolist() for b in lottery(told)(one, 10)] == [beta.tolist()] * 10
     assert sorted(one.trained) == [(61, repeat) for repeat in range(10)]
     assert one.values[one.best] == np.nanmax(one.objective[61, :, -1])
 
@@ -122,6 +124,32 @@ def test_searching_beats_chance_where_there_is_something_to_find(table, tmp_path
     rows = list(csv.DictReader(out.open()))
     assert [int(row["trainings"]) for row in rows] == list(range(1, 11))  # as many as it has
     assert len({row["recommended"] for row in rows}) == 1
+
+
+def test_two_objectives_are_judged_at_each_floor(table, tmp_path):
+    out = tmp_path / "searches.csv"
+    arguments = f"--settings digits --ground {table} --budget 12 --replays 3 --output {out}"
+    both = ["--objective", "l1", "kl_c", "--at-least", "0", "0.5"]
+    compare_searches.main([*arguments.split(), *both, "--searches", "zbo", "constants", "lottery"])
+    rows = {row["search"]: row for row in csv.DictReader(out.open()) if row["trainings"] == "12"}
+    assert len(rows) == 3
+    loaded = replay.load(table)
+    means = {name: np.nanmean(of, 1) for name, of in loaded.at().items()}
+    for floor in ("0", "0.5"):
+        held = loaded.constant & (means["kl_c"] >= float(floor))
+        best = means["l1"][held].max() if held.any() else None
+        told = float(rows["lottery"][f"recommended_{floor}"])
+        if best is not None:
+            assert told == pytest.approx(means["accuracy"][means["l1"] == best][0], abs=1e-3)
+        assert float(rows["zbo"][f"second_{floor}"]) > -2
+    assert float(rows["zbo"]["hypervolume"]) >= 0
+
+
+def test_a_search_for_one_objective_is_refused_two(table, tmp_path):
+    arguments = f"--settings digits --ground {table} --output {tmp_path / 'searches.csv'}"
+    both = ["--objective", "l1", "kl_c", "--searches", "cma-es"]
+    with pytest.raises(InputError, match="there is no 'cma-es'; choose from lottery"):
+        compare_searches.main([*arguments.split(), *both])
 
 
 def test_a_search_that_stops_stands_as_it_did(table, tmp_path):

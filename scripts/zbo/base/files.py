@@ -285,12 +285,21 @@ KINDS: dict[str, Kind] = {
         "One search run for real, zBO or a rival.",
         {
             "spent": Dataset("step", "training", "trainings paid at each recommendation"),
-            "recommended": BETA._replace(dims="step, [channel], cycle"),
-            "objective": Dataset("training", "of the objective", "what each training reached"),
+            "recommended": BETA._replace(dims="step, [floor], [channel], cycle"),
+            "floors": Dataset(
+                "floor", "of the second objective", "at which it recommends, if there are two"
+            ),
+            "objective": Dataset(
+                "training, [objective]", "of the objective", "what each training reached"
+            ),
             "seeds": Dataset("training", "", "seed of each training, fresh ones included"),
             "search/*": Dataset("training", "", "measures of each training"),
-            "fresh/*": Dataset("repeat", "", "measures of the last recommendation, seeds unseen"),
-            "fresh_objective": Dataset("repeat", "of the objective", "what those reached"),
+            "fresh/*": Dataset(
+                "[floor], repeat", "", "measures of the last recommendation, seeds unseen"
+            ),
+            "fresh_objective": Dataset(
+                "[floor], repeat, [objective]", "of the objective", "what those reached"
+            ),
         },
     ),
     "ground_design": Kind(

@@ -4,9 +4,11 @@ To add one: an entry here. A measure that is not there yet comes from `zbo.searc
 the measuring ground alone knows it, from `zbo.rivals.ground`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 # Measures that tell how a model uses its classes: without classes there are none.
 ABOUT_CLASSES = ("l1", "l2", "information", "usage", "ambiguity", "confidence", "agreement")
@@ -54,6 +56,8 @@ OBJECTIVES = {
         lambda reconstruction, kl_c, kl_d: -(reconstruction + kl_c + kl_d),
     ),
     "l1+l2": Objective("ℓ1 + ℓ2", ("l1", "l2"), lambda l1, l2: l1 + l2, of_study=False),
+    # Angle and shifts counted, unlike factors.
+    "kl_c": Objective("nats of all continuous latents", ("kl_c",), of_study=False),
     "usage": Objective("entropy of the mean class, nats", ("usage",), of_study=False),
     "confidence": Objective("mean of the largest q", ("confidence",), of_study=False),
     # Not of one training alone: of the table, once all are there.
@@ -63,3 +67,10 @@ OBJECTIVES = {
     ),
 }
 OF_STUDY = {name: each for name, each in OBJECTIVES.items() if each.of_study}
+
+
+def of_all(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Any]:
+    """Make what computes one objective of measures, or several along a last axis of their own."""
+    if len(names) == 1:
+        return OBJECTIVES[names[0]]
+    return lambda measures: np.stack([OBJECTIVES[name](measures) for name in names], -1)

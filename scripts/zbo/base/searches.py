@@ -16,26 +16,32 @@ class Search:
         replayed: Whether the measuring ground can stand in for its trainings. What a search in all
             N values of β would propose is unlike anything in its table, and of one trajectory the
             table has few seeds.
+        several: Whether it can search for two objectives at once.
     """
 
     label: str
     latent: bool = False
     replayed: bool = True
+    several: bool = False
 
 
 SEARCHES = {
-    "zbo": Search("zBO", latent=True),
+    "zbo": Search("zBO", latent=True, several=True),
     "zbo-paper": Search("zBO, the paper's fit", latent=True),
     "zbo-seeds": Search("zBO, then seeds", latent=True, replayed=False),
-    "random-mean": Search("random points, surrogate", latent=True),
-    "random": Search("random points, luckiest", latent=True),
-    "tpe": Search("TPE on family parameters"),
+    "random-mean": Search("random points, surrogate", latent=True, several=True),
+    "random": Search("random points, luckiest", latent=True, several=True),
+    "tpe": Search("TPE on family parameters", several=True),
     "cma-es": Search("CMA-ES on family parameters"),
     "bo-knots": Search("BO on 5 knots"),
     "bo-cycles": Search("BO on all cycles", replayed=False),
     "turbo": Search("trust region, all cycles", replayed=False),
     "population": Search("population based", replayed=False),  # trains in its own way
-    "constants": Search("constants, then seeds"),
-    "lottery": Search("seed lottery, best constant"),  # is told the best constant of the ground
+    "constants": Search("constants, then seeds", several=True),
+    "warmup": Search("warm-ups, then seeds", several=True),
+    "cyclical": Search("cyclical schedules, then seeds", several=True),
+    "cooldown": Search("plain cooldowns, then seeds", several=True),
+    # Is told the best constant of the ground.
+    "lottery": Search("seed lottery, best constant", several=True),
 }
 LATENT = tuple(name for name, search in SEARCHES.items() if search.latent)

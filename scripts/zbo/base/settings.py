@@ -490,6 +490,9 @@ class RivalSettings(Section):
         "random-mean",
         "lottery",
         "constants",
+        "warmup",
+        "cyclical",
+        "cooldown",
         "tpe",
         "cma-es",
         "bo-knots",
@@ -498,12 +501,13 @@ class RivalSettings(Section):
         "population",
     )
     """random - random latent points, the luckiest recommended. random-mean - the same, recommending
-    as zbo does. lottery - seeds at the ground's best constant. constants - eight constants in turn,
-    then seeds of the best. zbo - latent Bayesian optimization. zbo-paper - the same as the paper
-    fits and recommends. zbo-seeds - half of it, then seeds of what it recommends. tpe, cma-es -
-    Optuna's, on the families' own parameters. bo-knots - a Gaussian process over five values of log
-    beta. bo-cycles - over all N. turbo - a trust region in all N. population - population based
-    training."""
+    as zbo does. lottery - seeds at the ground's best constant. constants, warmup, cyclical,
+    cooldown - eight forms of the schedule in turn, then seeds of the best. zbo - latent Bayesian
+    optimization. zbo-paper - the same as the paper fits and recommends. zbo-seeds - half of it,
+    then seeds of what it recommends. tpe, cma-es - Optuna's, on the families' own parameters.
+    bo-knots - a Gaussian process over five values of log beta. bo-cycles - over all N. turbo - a
+    trust region in all N. population - population based training. Two objectives: zbo, random,
+    random-mean, tpe, lottery and the four schedules."""
     repeats: Count = 5
     """Runs of each, seeds apart."""
     replays: Count = 200
@@ -512,6 +516,9 @@ class RivalSettings(Section):
     """Trainings of each run, or members of the population."""
     fresh_seeds: Annotated[Integer, Ge(1), Le(90)] = 4
     """Trainings along the trajectory each run recommends, with seeds it has not seen."""
+    at_least: Annotated[tuple[Number, ...], Len(1)] = (2, 3, 4)
+    """Of two objectives, floors of the second: at each a run recommends the trajectory with the
+    most of the first."""
 
 
 class Study(Section):

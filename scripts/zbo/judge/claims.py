@@ -18,7 +18,8 @@ HOLDS, PARTLY, NOT = "holds", "holds partly", "does not hold"
 UNKNOWN = "not computed"
 LEVEL = 0.9  # of every interval
 MIXING = 0.05  # share of images outside their class's majority label that counts as negligible
-SCORES = ("accuracy", "purity", "extracted", "rotation", "objective", "l1")  # columns of scores.csv
+# Columns of scores.csv.
+SCORES = ("accuracy", "purity", "extracted", "rotation", "objective", "l1", "factors")
 # What the paper compares; the best of several schedules made by hand are this project's controls.
 WITHOUT_CLASSES = ("vanilla", "vae")
 
@@ -195,6 +196,18 @@ def mixes(model: str, negligibly: bool) -> Rule:
 
     word = "at most" if negligibly else "more than"
     return Rule(f"{model} mixes {word} {MIXING:.0%} of the images (1 - purity), seed by seed", rule)
+
+
+def carries(model: str, least: float) -> Rule:
+    """`model`'s continuous latents carry so many nats: HOLDS in every seed, PARTLY in some."""
+
+    def rule(study: Study) -> Finding:
+        found = _values(study, model, "factors")
+        right = found >= least
+        ours = f"{_spread(found, '.1f')} nats; {right.sum()} of {len(right)} seeds"
+        return Finding(ours, _share(right))
+
+    return Rule(f"the factors of {model} carry {least:g} nats or more, seed by seed", rule)
 
 
 def stops_before(evaluations: int) -> Rule:

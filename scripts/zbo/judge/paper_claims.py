@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from zbo.base.config import PAPER_STUDIES
 from zbo.judge.claims import (
     Rule,
+    carries,
     cools,
     differs,
     extracts,
@@ -89,6 +90,11 @@ CLAIMS = (
             OURS,
             higher("accuracy", "optimum", "constant"),
         ),
+        (
+            "The optimum keeps both, classes and what varies within them",
+            OURS,
+            carries("optimum", least=2),
+        ),
         ("ℓ1 is enough to find what separates the labels", "section 3", follows("l1")),
     ),
     *_of(
@@ -144,6 +150,11 @@ CLAIMS = (
             "The optimum beats the best of several constants",
             OURS,
             higher("accuracy", "optimum", "constant"),
+        ),
+        (
+            "The optimum keeps both, classes and what varies within them",
+            OURS,
+            carries("optimum", least=2),
         ),
         ("The objective finds what separates the labels", "table 2", follows("objective")),
         ("ℓ1 alone finds what separates the labels", OURS, follows("l1")),
@@ -202,6 +213,11 @@ CLAIMS = (
             "The optimum beats the best of several constants",
             OURS,
             higher("accuracy", "optimum", "constant"),
+        ),
+        (
+            "The optimum keeps both, classes and what varies within them",
+            OURS,
+            carries("optimum", least=2),
         ),
         ("The objective finds what separates the labels", "table 2", follows("objective")),
         ("ℓ1 alone finds what separates the labels", OURS, follows("l1")),

@@ -12,7 +12,7 @@ import numpy as np
 
 from zbo.base import channels, storage
 from zbo.base.channels import Bounds
-from zbo.rivals.arena import Arena
+from zbo.rivals.arena import Arena, Belief
 
 Objective = Callable[[Mapping[str, np.ndarray]], np.ndarray]
 
@@ -58,6 +58,12 @@ class Ground:
         constants = np.flatnonzero(self.constant)
         return int(constants[np.nanmean(values[constants], 1).argmax()])
 
+    def told(self, values: np.ndarray) -> Belief:
+        """What a lottery is told: the best constant of one objective, (t, r), or of two all."""
+        if values.ndim == 2:
+            return Belief(self.beta[[self.best_constant(values)]], np.zeros(1))
+        return Belief(self.beta[self.constant], np.nanmean(values[self.constant], 1))
+
     def at(self, look: int = -1) -> dict[str, np.ndarray]:
         """All measures at one look, each of shape (t, r)."""
         return {name: values[..., look] for name, values in self.measures.items()}
@@ -100,13 +106,14 @@ class Replay(Arena):
 
     Args:
         ground: The table.
-        objective: What the search maximizes: makes of measures, name to (t, r), values (t, r).
+        objective: What the search maximizes: makes of measures, name to (t, r), values (t, r), or
+            (t, r, 2) of two objectives.
         rng: Splits the seeds; the search's as well.
         split: Keep half the seeds back. A search that chooses nothing but a seed may see them all:
             each is judged by its own model.
 
     Attributes:
-        objective: At each look, shape (t, r, c).
+        objective: At each look, shape (t, r, c), or (t, r, c, 2).
         trained: (trajectory, repeat) of each training so far.
     """
 
@@ -117,7 +124,8 @@ class Replay(Arena):
         super().__init__(ground.z[pool], ground.beta[pool], ground.bounds, ground.families, rng)
         self.ground = ground
         looks = range(len(ground.cycles))
-        self.objective = np.stack([objective(ground.at(look)) for look in looks], -1)
+        self.objective = np.stack([objective(ground.at(look)) for look in looks], 2)
+        self.objectives = self.objective.shape[3] if self.objective.ndim == 4 else 1
         self._log_beta = np.log(ground.beta).reshape(len(ground.beta), -1)
         shuffled = [rng.permutation(count) for count in ground.repeats]
         half = [max(1, len(order) // 2) if split else len(order) for order in shuffled]
@@ -137,6 +145,7 @@ class Replay(Arena):
         Returns:
             The objective at the end; NaN where the training was given up.
         """
+        self.tried.append(beta)
         value = self._train(beta)
         if not promising(float(self.objective[*self.trained[-1], look])):
             value = np.nan
@@ -146,13 +155,13 @@ class Replay(Arena):
         self.values.append(value)
         return value
 
-    def _train(self, beta: np.ndarray) -> float:
+    def _train(self, beta: np.ndarray) -> float | np.ndarray:
         """Draw a seed, each once before any twice."""
         at = self.nearest(beta)
         seeds = self._seen[at]
         self.trained.append((at, int(seeds[self._drawn[at] % len(seeds)])))
         self._drawn[at] += 1
-        return float(self.objective[*self.trained[-1], -1])
+        return self.objective[*self.trained[-1], -1]
 
     def nearest(self, beta: np.ndarray) -> int:
         """The trajectory in the table nearest to one, root mean square in log β."""

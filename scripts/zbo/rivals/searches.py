@@ -1,8 +1,9 @@
 """zBO and its rivals at equal cost: each a few lines, over one interface.
 
 A search is a function `(arena, budget) -> iterator`: it trains through `arena.train(beta)` until
-the budget is spent and gives, after each training or batch of them, the trajectory it would
-recommend.
+the budget is spent and gives, after each training or batch of them, what it believes. What it
+recommends follows from that: of one objective the highest, of two the most of the first where the
+second reaches a floor. Which searches know two, `zbo.base.searches` says.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,14 +14,14 @@ import torch
 from scipy.special import ndtri
 
 from zbo.base.errors import InputError
-from zbo.rivals.arena import Arena
+from zbo.rivals.arena import Arena, Belief
 from zbo.search import optimize
 from zbo.search.optimize import Optimizer
 from zbo.trajectories import families, schedules
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-Search = Callable[[Arena, int], Iterator[np.ndarray]]
+Search = Callable[[Arena, int], Iterator[Belief]]
 
 START = 10  # trainings by chance or design before a search begins to learn
 
@@ -32,48 +33,58 @@ def random_search(recommend: str = "lucky") -> Search:
         recommend: As of `zbo`; the mean, whose fit takes a while, at every fifth training.
     """
 
-    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+    def search(arena: Arena, budget: int) -> Iterator[Belief]:
         points = arena.rng.permutation(len(arena.z))[:budget]
         optimizer = Optimizer(arena.z, optimize.Settings(stop_threshold=0), seed=0)
         for point in points:
             optimizer.tell(point, arena.train(arena.beta[point]))
             if recommend == "lucky":
-                yield arena.beta[points[arena.best]]
+                yield arena.luck
             elif arena.spent == len(points) or (arena.spent >= START and arena.spent % 5 == 0):
-                yield arena.beta[optimizer.best_estimated]
+                yield Belief(arena.beta, optimizer.fit().mean)
 
     return search
 
 
-def lottery(beta: np.ndarray) -> Search:
-    """Train seed after seed along one trajectory and recommend it: only the seed is chosen."""
-
-    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
-        while arena.spent < budget:
-            arena.train(beta)
-            yield beta
-
-    return search
-
-
-def constants(count: int = 8, explore: float = 0.5) -> Search:
-    """Try constants in turn, evenly spaced in log β; then seed after seed of the best.
+def lottery(told: Belief) -> Search:
+    """Train seed after seed along trajectories whose worth it is told: only seeds are chosen.
 
     Args:
-        count: Constants.
-        explore: Share of the budget after which only the one of the highest mean is trained.
+        told: Of one objective the best constant; of two all: each floor has a best of its own.
     """
 
-    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
-        beta = schedules.forms("constant", arena.bounds, arena.beta.shape[1], count)
-        found: list[list[float]] = [[] for _ in beta]
+    def search(arena: Arena, budget: int) -> Iterator[Belief]:
+        while arena.spent < budget:
+            arena.train(told.beta[len(arena.values) % len(told.beta)])
+            yield told
+
+    return search
+
+
+def by_hand(schedule: str, count: int = 8, explore: float = 0.5) -> Search:
+    """Try forms of a schedule in turn; then, of one objective, seed after seed of the best.
+
+    Args:
+        schedule: One of `zbo.trajectories.schedules`.
+        count: Forms, their heights evenly spaced in log β.
+        explore: Share of the budget after which only the one of the highest mean is trained; of two
+            objectives each floor has a best of its own, and all are trained to the end.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[Belief]:
+        beta = schedules.forms(schedule, arena.bounds, arena.beta.shape[1], count)
+        found: list[list] = [[] for _ in beta]
         best = 0
         while arena.spent < budget:
-            turn = len(arena.values) % count if arena.spent < explore * budget else best
-            found[turn].append(arena.train(beta[turn]))
-            means = [np.mean(values) if values else np.nan for values in found]
-            best = int(np.argmax(np.nan_to_num(means, nan=-np.inf)))
-            yield beta[best]
+            exploring = arena.objectives > 1 or arena.spent < explore * budget
+            turn = len(arena.values) % count if exploring else best
+            value = arena.train(beta[turn])
+            if np.isfinite(value).all():
+                found[turn].append(value)
+            unknown = np.full_like(value, np.nan)
+            means = np.stack([np.mean(values, 0) if values else unknown for values in found])
+            best = int(np.argmax(np.nan_to_num(means.reshape(count, -1)[:, 0], nan=-np.inf)))
+            yield Belief(beta, means)
 
     return search
 
@@ -82,14 +93,14 @@ def zbo(
     replicates: int = 1,
     recommend: str = "mean",
     explore: float = 1,
-    train: Callable[[Arena, np.ndarray], float] = Arena.train,
+    train: Callable[[Arena, np.ndarray], float | np.ndarray] = Arena.train,
     **changes,
 ) -> Search:
     """Run `zbo.search.optimize.Optimizer` over the latent space.
 
     Args:
         replicates: Trainings of each point it asks for.
-        recommend: "mean", the highest posterior mean, or "lucky", the best point seen.
+        recommend: "mean", by posterior means, or "lucky", by what single points have shown.
         explore: Share of the budget after which it trains only what it recommends, with more seeds.
         train: How a trajectory is trained; NaN counts as the worst seen.
         **changes: Of `optimize.Settings`.
@@ -98,7 +109,7 @@ def zbo(
         InputError: If the budget does not pay the two points that a surrogate needs.
     """
 
-    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+    def search(arena: Arena, budget: int) -> Iterator[Belief]:
         if budget < 2 * replicates:
             raise InputError(
                 f"rivals.budget: {budget} do not pay two points of {replicates} trainings each; "
@@ -115,10 +126,14 @@ def zbo(
                 asked = optimizer.ask()
             for index in asked[:left]:
                 values = np.array([train(arena, arena.beta[index]) for _ in range(replicates)])
-                variance = values.var(ddof=1) / replicates if replicates > 1 else np.nan
-                optimizer.tell(index, values.mean(), variance)
-            best = optimizer.best_estimated if recommend == "mean" else optimizer.best_evaluated
-            yield arena.beta[best]
+                variance = values.var(0, ddof=1) / replicates if replicates > 1 else np.nan
+                optimizer.tell(index, values.mean(0), variance)
+            if recommend == "mean":
+                yield Belief(arena.beta, optimizer.fit().mean)
+            else:
+                seen = np.array(optimizer.observed.objective)
+                values = seen[:, 0] if arena.objectives == 1 else seen
+                yield Belief(arena.beta[optimizer.observed.index], values)
 
     return search
 
@@ -127,24 +142,22 @@ def sampler(
     make: Callable[[int], optuna.samplers.BaseSampler],
     suggest: Callable[[optuna.Trial, Arena], np.ndarray],
 ) -> Search:
-    """Run one of Optuna's samplers; recommend the best seen.
+    """Run one of Optuna's samplers; it believes what it has seen.
 
     Args:
         make: Makes the sampler from a seed.
         suggest: Makes a trajectory of what a trial suggests.
     """
 
-    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+    def search(arena: Arena, budget: int) -> Iterator[Belief]:
         chance = make(int(arena.rng.integers(2**31)))
-        study = optuna.create_study(direction="maximize", sampler=chance)
-        tried = []
+        study = optuna.create_study(directions=["maximize"] * arena.objectives, sampler=chance)
         while arena.spent < budget:
             trial = study.ask()
-            tried.append(suggest(trial, arena))
-            value = arena.train(tried[-1])
-            failed = None if np.isfinite(value) else optuna.trial.TrialState.FAIL
-            study.tell(trial, None if failed else value, state=failed)
-            yield tried[arena.best]
+            values = np.array(arena.train(suggest(trial, arena)), ndmin=1)
+            failed = None if np.isfinite(values).all() else optuna.trial.TrialState.FAIL
+            study.tell(trial, None if failed else values.tolist(), state=failed)
+            yield arena.luck
 
     return search
 
@@ -190,7 +203,7 @@ def turbo(initial: int = 10, patience: int = 4, candidates: int = 512) -> Search
     over candidates that differ from the best point in about 20 coordinates.
     """
 
-    def search(arena: Arena, budget: int) -> Iterator[np.ndarray]:
+    def search(arena: Arena, budget: int) -> Iterator[Belief]:
         from botorch.fit import fit_gpytorch_mll
         from botorch.models import SingleTaskGP
         from gpytorch.mlls import ExactMarginalLogLikelihood
@@ -207,7 +220,7 @@ def turbo(initial: int = 10, patience: int = 4, candidates: int = 512) -> Search
         x, length, streak = list(sobol.draw(initial).numpy().astype(float)), 0.8, 0
         for one in x[:budget]:
             arena.train(decode(one))
-            yield decode(x[arena.best])
+            yield arena.luck
         while arena.spent < budget:
             values = np.array(arena.values)
             values = np.where(np.isfinite(values), values, np.nanmin(values))
@@ -229,7 +242,7 @@ def turbo(initial: int = 10, patience: int = 4, candidates: int = 512) -> Search
             if streak in (3, -patience):
                 length = min(length * 2, 1.6) if streak > 0 else length / 2
                 streak = 0
-            yield decode(x[arena.best])
+            yield arena.luck
 
     return search
 
@@ -273,7 +286,10 @@ SEARCHES: dict[str, Search] = {
     "zbo": zbo(),
     "zbo-paper": zbo(surrogate="paper", acquisition="ei", design="random", recommend="lucky"),
     "zbo-seeds": zbo(explore=0.5),
-    "constants": constants(),
+    "constants": by_hand("constant"),
+    "warmup": by_hand("warmup"),
+    "cyclical": by_hand("cyclical"),
+    "cooldown": by_hand("cooldown"),
     "tpe": sampler(
         lambda seed: optuna.samplers.TPESampler(seed=seed, n_startup_trials=START),
         family_parameters,
