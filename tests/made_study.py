@@ -184,12 +184,12 @@ def _with_beta_d(beta_c: np.ndarray, case: Case) -> np.ndarray:
 
 
 def _trials(folder: Path, case: Case, objective: np.ndarray) -> None:
-<<<<<<< HEAD
     shape = (case.side, case.side)
     model = jrvae.ModelSettings(image_shape=shape, classes=case.classes, hidden_dim=(8, 8))
     made = {"settings": {"seed": 7}, "seconds": 60.0, "device": "cpu"}
     for seed, (name, value) in enumerate(zip(_names(case), objective, strict=True)):
-        data = {"status": "failed: x", "objective": value, "seeds": np.array([seed])}
+        data = {"status": "failed: x", "objective": value, "seeds": [seed, seed + 1]}
+        data["beta_c"] = np.ones(case.cycles)
         if np.isfinite(value):
             network = jrvae.build(model, seed)
             kept = vars(jrvae.encode(network, np.zeros((10, *shape), np.float32)))
@@ -202,15 +202,6 @@ def _trials(folder: Path, case: Case, objective: np.ndarray) -> None:
 def _names(case: Case) -> list[str]:
     design = [f"design-{k}" for k in range(case.initial)]
     return design + [f"{k:03d}-0" for k in range(case.iterations)]
-=======
-    names = [f"design-{k}" for k in range(case.initial)]
-    names += [f"{k:03d}-0" for k in range(case.iterations)]
-    for name, value in zip(names, objective, strict=True):
-        data = {"status": "failed: x" if np.isnan(value) else "done", "objective": value}
-        data |= {"seeds": [3, 4], "beta_c": np.ones(case.cycles)}
-        made = {"settings": {"seed": 7}, "seconds": 60.0, "device": "cpu"}
-        storage.write(folder / f"trials/{name}.h5", data, kind="trial", **made)
->>>>>>> answer
 
 
 def _models(folder: Path, case: Case, n: int, rng: np.random.Generator) -> list[str]:

@@ -155,7 +155,7 @@ def study(
     simulated = bool(images.get("simulated", False))
     chosen = storage.facts(folder / "images.h5", kind="images")["settings"]["images"]
     balanced = chosen["balance"] is not None or chosen["balance_subset"]
-    several = "means" in _last_iteration(folder)
+    several = "means" in (course.last or {})
     words = {
         "simulated": "simulated " if simulated else "",
         "balanced": ", though they balance the classes of the images" if balanced else "",
@@ -267,12 +267,6 @@ def scaled(folder: Path, images: dict[str, Any]) -> str:
         f"scaled by the number of pixels, here {images['images'][0].size:,}: "
         f"{' and '.join(f'{beta_c:.3g}' for beta_c in had.values())}."
     )
-
-
-def _last_iteration(folder: Path) -> dict[str, Any]:
-    """Read the iteration that ended the search."""
-    end = int(storage.read(folder / "optimum.h5", kind="optimum")["iterations"])
-    return storage.read(folder / f"iterations/{end:03d}.h5", kind="iteration")
 
 
 def _trained(folder: Path) -> list[dict[str, str]]:
