@@ -8,8 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 # Measures that tell how a model uses its classes: without classes there are none.
 ABOUT_CLASSES = ("l1", "l2", "information", "usage", "ambiguity", "confidence", "agreement")
 
@@ -73,4 +71,6 @@ def of_all(names: Sequence[str]) -> Callable[[Mapping[str, Any]], Any]:
     """Make what computes one objective of measures, or several along a last axis of their own."""
     if len(names) == 1:
         return OBJECTIVES[names[0]]
+    import numpy as np  # a plan reads this table, and needs none
+
     return lambda measures: np.stack([OBJECTIVES[name](measures) for name in names], -1)
