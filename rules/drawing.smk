@@ -112,7 +112,7 @@ rule report:
         "logs/report.log",
     params:
         studies=folders_of_studies,
-        figures=FIGURES,
+        figures=list(FIGURES),
         captions=folder_of_captions,
     shell:
         """
