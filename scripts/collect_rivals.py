@@ -3,8 +3,7 @@
 A row a run: `recommended`, mean accuracy over fresh seeds of the trajectory recommended at the end;
 `kept`, accuracy of the model with the highest objective that the run trained; `objective`, mean
 over the fresh seeds. Of two objectives there are, once a floor of the second, `recommended`, `kept`
-and both over the fresh seeds; `hypervolume` is the area that what is recommended dominates above
-zero.
+and both over the fresh seeds.
 """
 
 import argparse
@@ -14,7 +13,6 @@ import numpy as np
 
 from zbo.base import command, storage
 from zbo.rivals.arena import at_least
-from zbo.search import pareto
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -45,7 +43,6 @@ def _row(path: str) -> dict:
                 f"recommended_{floor:g}": f"{np.nanmean(run['fresh/accuracy'][k]):.4f}",
                 f"kept_{floor:g}": f"{run['search/accuracy'][kept]:.4f}",
             }
-        row["hypervolume"] = f"{pareto.hypervolume(reached, (0, 0)):.4f}"
     return row | {"seconds": f"{storage.facts(path, kind='search')['seconds']:.0f}"}
 
 

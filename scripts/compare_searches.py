@@ -8,8 +8,9 @@ less than `trainings` where a search stopped by itself. The intervals say how fa
 one table spread, not how far another table would differ.
 
 Of two objectives a search recommends, and keeps, the most of the first where the second reaches a
-floor: each column is there once a floor. `hypervolume` is the area that those recommendations
-dominate above zero, by the unseen seeds.
+floor: each column is there once a floor, `second` being the second objective of what is
+recommended. `hypervolume` is the area that the front it believes in dominates; all by the unseen
+seeds.
 """
 
 import math
@@ -165,17 +166,21 @@ def _at_floors(
     judged: np.ndarray,
 ) -> dict[str, float]:
     """What is recommended, and kept, of two objectives, once a floor of the second."""
-    stands, reached = {}, []
+    stands = {}
     for floor in floors:
         beta = belief.at_least(floor)
-        reached.append([one.judge(values[..., k], beta) for k in range(2)])
         kept = one.trained[at_least(np.array(one.values), floor)]
         stands |= {
             f"recommended_{floor:g}": one.judge(judged, beta),
-            f"second_{floor:g}": reached[-1][1],
+            f"second_{floor:g}": one.judge(values[..., 1], beta),
             f"kept_{floor:g}": float(judged[kept]),
         }
-    return stands | {"hypervolume": pareto.hypervolume(np.array(reached), (0, 0))}
+    front = belief.beta[pareto.non_dominated(belief.values)]
+    reached = np.array(
+        [[one.judge(values[..., k], beta) for k in range(2)] for beta in front]
+    ).reshape(-1, 2)
+    above = pareto.reference_point(np.nanmean(values, 1))  # of the table: the same for every search
+    return stands | {"hypervolume": pareto.hypervolume(reached, above)}
 
 
 def _told(lottery: str, table: replay.Ground, values: np.ndarray) -> Belief:
