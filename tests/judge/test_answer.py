@@ -169,7 +169,7 @@ def ran(tmp_path):
     def run(classes):
         folder = tmp_path / f"study-{classes}"
         settings = config.load("digits", "images.count=12 images.subset=4")
-        chosen = json.dumps(config.pick(settings, ["seed", "images"]))
+        chosen = json.dumps(config.pick(settings, ["seed", "images", "model.invariances"]))
         prepare_images.main(["--settings", chosen, "--output", str(folder / "images.h5")])
         images = storage.read(folder / "images.h5", kind="images")["images"]
         models = [shaken(small(image_shape=(8, 8), classes=classes), seed=s) for s in (1, 2)]
