@@ -18,7 +18,7 @@ rule figure:
     log:
         "logs/{sample}/figures/{figure}.log",
     wildcard_constraints:
-        figure="|".join(FIGURES),
+        figure="|".join(FIGURES | MORE_FIGURES),
     params:
         files=options_of_figure,
     shell:
@@ -113,12 +113,14 @@ rule report:
     params:
         studies=folders_of_studies,
         figures=list(FIGURES),
+        more=figures_asked_for,
         captions=folder_of_captions,
     shell:
         """
         python {input.script:q} \
             --studies {params.studies:q} \
             --figures {params.figures:q} \
+            --more {params.more:q} \
             --paper {input.paper:q} \
             --captions {params.captions:q} \
             --template {input.template:q} \

@@ -162,6 +162,26 @@ rule yardsticks:
         """
 
 
+rule count_kinds:
+    """Ask models of 2, 3, ... classes how many kinds there are; no part of a whole run."""
+    input:
+        models=models_of_kinds,
+        script=f"{SCRIPTS}/count_kinds.py",
+        method=f"{SCRIPTS}/zbo/judge/kinds.py",
+    output:
+        "results/{study}/kinds.csv",
+    log:
+        "logs/{study}/count_kinds.log",
+    benchmark:
+        "benchmarks/{study}/count_kinds.tsv"
+    shell:
+        """
+        python {input.script:q} \
+            --models {input.models:q} \
+            --output {output:q} 2>{log:q} | tee -a {log:q}
+        """
+
+
 rule keep_model:
     """Choose the model to keep, with the seeds that vote on classes."""
     input:

@@ -18,7 +18,7 @@ from zbo.search.course import Course, newer
 PROJECT = Path(__file__).resolve().parents[1]
 SHOWN = 10  # of the latest trials
 # Figures that do not depend on how far the search is.
-LASTING = ("images", "trajectories", "latent_space")
+LASTING = ("patches", "images", "trajectories", "latent_space")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -43,6 +43,8 @@ def main(argv: list[str] | None = None) -> None:
     chosen, schedule = settings["model"], settings["training"]
     if not compared.classes:
         chosen = chosen | {"classes": 0, "invariances": []}
+    if compared.count:
+        chosen = chosen | {"classes": compared.count}
     if compared.default:
         chosen, schedule = chosen | VANILLA, schedule | VANILLA_TRAINING
     beta_c, beta_d = channels.along(

@@ -8,7 +8,7 @@ import numpy as np
 
 from zbo.base import storage
 from zbo.drawing import plots
-from zbo.judge import answer
+from zbo.judge import answer, kinds
 from zbo.search import pareto
 from zbo.trainer import jrvae
 
@@ -148,6 +148,7 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     _trials(folder, case, objective)
     models = _models(folder, case, n, rng)
     _answer(folder, case, n, rng)
+    _kinds(folder, case, n, rng)
     encoding = "--trajectories trajectories.h5 --trajectory-vae trajectory_vae.h5"
     search = f"--space space.h5 --design design.h5 --iteration iterations/{case.iterations:03d}.h5"
     learned = f"--images images.h5 --scores scores.csv --models {' '.join(models)}"
@@ -167,6 +168,7 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
         "members": "--images images.h5 --classes classes.csv",
         "map": "--images images.h5 --classes classes.csv",
         "latents": "--images images.h5 --classes classes.csv --model model.h5",
+        "kinds": "--kinds kinds.csv",
         "scores": "--scores scores.csv",
         "paper.fig05": f"{encoding} --space space.h5",
         "paper.fig06": search,
@@ -265,6 +267,12 @@ def _answer(folder: Path, case: Case, n: int, rng: np.random.Generator) -> None:
         "classes/zero": np.zeros(case.classes),
     }
     storage.write(folder / "model.h5", data, kind="kept model")
+
+
+def _kinds(folder: Path, case: Case, n: int, rng: np.random.Generator) -> None:
+    seeds = range(max(case.seeds, 2))
+    asked = [kinds.found(k, [rng.dirichlet(np.ones(k), n) for _ in seeds]) for k in range(2, 6)]
+    storage.write_table(folder / "kinds.csv", kinds.rows(asked))
 
 
 def _inside(folder: Path, words: list[str]) -> list[str]:

@@ -56,6 +56,10 @@ FIGURES = {
     "manifolds": LEARNED,
     "scores": {"scores": "scores.csv"},
 }
+# Figures that are drawn when asked for by name, no part of a whole run.
+MORE_FIGURES = {
+    "kinds": {"kinds": "kinds.csv"},
+}
 # The paper's figures: script, studies, files of each and what else the script is told.
 PAPER_FIGURES = {
     "fig03": ("fig03", [], {}, ""),
@@ -100,7 +104,7 @@ def listed(path):
 
 
 def files_of_figure(wildcards):
-    return files_of([wildcards.sample], FIGURES[wildcards.figure])
+    return files_of([wildcards.sample], (FIGURES | MORE_FIGURES)[wildcards.figure])
 
 
 def files_of_paper_figure(figure):
@@ -114,7 +118,7 @@ def files_of_paper_figure(figure):
 
 
 def options_of_figure(wildcards, input):
-    return options(FIGURES[wildcards.figure], input)
+    return options((FIGURES | MORE_FIGURES)[wildcards.figure], input)
 
 
 def options_of_paper_figure(figure):
@@ -139,6 +143,16 @@ def pages_of_paper(wildcards):
     needed = {study_of_paper(name, PAPER) for name in studies.PAPER_STUDIES}
     shown = ["claims.csv", *(f"{name}.png" for name in PAPER_FIGURES), "objective.png"]
     return [f"results/{PAPER}/{file}" for file in shown] if needed <= set(RUN) else []
+
+
+def figures_asked_for(wildcards):
+    """Figures that are no part of a whole run, where someone has had them drawn."""
+    drawn = [
+        f"results/{study}/figures/{figure}.png"
+        for study in RUN
+        for figure in MORE_FIGURES
+    ]
+    return [path for path in drawn if os.path.exists(path)]
 
 
 def folders_of_studies(wildcards):

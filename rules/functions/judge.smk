@@ -43,6 +43,16 @@ def settings_of_model(wildcards):
     return settings_for(*training)(wildcards)
 
 
+def models_of_kinds(wildcards):
+    """Models along the recommended trajectory with 2, 3, ... classes, each once a seed."""
+    asked = STUDIES[wildcards.study]["kinds"]
+    return [
+        f"results/{wildcards.study}/models/optimum-k{classes}-{replicate}.h5"
+        for classes in range(2, asked["max"] + 1)
+        for replicate in range(asked["seeds"])
+    ]
+
+
 def models_of(study):
     """Every compared model, once a seed."""
     compare = STUDIES[study]["compare"]

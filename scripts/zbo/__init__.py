@@ -45,6 +45,7 @@ search         objective    what is maximized: what a training learned as one nu
                pareto       two objectives: the front, what would add to it, what to take
                collapse     whether a training learned anything, said by name
                stopping     when a search may stop
+               course       how far a search has come, of the files that are there
                optimize     the ask/tell loop over the above, for any function
 judge          scores        label scores of a trained model; judge only, never optimized
                consensus     classes that several seeds agree on

@@ -21,6 +21,7 @@ FIGURES = (
     "members",
     "map",
     "latents",
+    "kinds",
     "overview",
     "patches",
     "images",

@@ -17,7 +17,8 @@ from zbo.base.errors import InputError
 from zbo.search.course import Course
 
 # Made-up images come from no micrograph, so the page has no map, nor what was cut out.
-FIGURES = [n for n in DRAWN if not n[-1].isdigit() and n not in ("map", "patches")]
+LEFT_OUT = ("map", "patches", "kinds")
+FIGURES = [n for n in DRAWN if not n[-1].isdigit() and n not in LEFT_OUT]
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +33,11 @@ def results(tmp_path_factory):
     return folder
 
 
-def page(folder, *paper, studies=("test",), figures=FIGURES):
+def page(folder, *paper, studies=("test",), figures=FIGURES, more=()):
     report.main(
         [
             *("--studies", *(str(folder / name) for name in studies)),
-            *("--figures", *figures),
+            *("--figures", *figures, "--more", *map(str, more)),
             *("--paper", *(str(folder / name) for name in paper)),
             *("--captions", str(ROOT / "rules/captions")),
             *("--template", str(ROOT / "scripts/figures/report.html")),
@@ -64,6 +65,15 @@ def test_what_was_traded_comes_first_where_several_objectives_were_asked_for(res
     storage.write(last, data, kind="iteration")
     shown = re.findall(r'<img alt="([^"]+)"', page(copy))
     assert shown[0] == "front" and len(shown) == len(FIGURES)
+
+
+def test_a_figure_that_one_study_alone_has_stands_where_it_belongs(results):
+    kinds = results / "test/figures/kinds.png"
+    shutil.copy(results / "test/figures/images.png", kinds)
+    shown = re.findall(r'<img alt="([^"]+)"', page(results, more=[kinds]))
+    assert shown.index("latents") < shown.index("kinds") < shown.index("overview")
+    assert len(shown) == len(FIGURES) + 1
+    assert "kinds" not in re.findall(r'<img alt="([^"]+)"', page(results))
 
 
 def test_it_needs_no_network(results):

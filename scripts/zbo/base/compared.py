@@ -4,7 +4,7 @@ To add one: an entry here, and where it follows a trajectory a rule that makes t
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zbo.base.errors import InputError
 
@@ -16,6 +16,7 @@ class Compared:
     Attributes:
         label: What figures and tables call it.
         classes: Whether it has the study's classes and invariances; without it is a plain VAE.
+        count: K, where its name says it; else it is the study's.
         default: Whether it has pyroVED's default networks and rate, whatever the study has.
         follows: File of the study that holds its trajectory; None if its β_c is a constant.
         beta_c: That constant.
@@ -24,6 +25,7 @@ class Compared:
 
     label: str
     classes: bool = True
+    count: int | None = None
     default: bool = False
     follows: str | None = None
     beta_c: float = 1.0
@@ -43,7 +45,8 @@ NAMED = {
 # Those that follow the best of a few forms (`zbo.trajectories.schedules`), made by hand.
 SCHEDULES = ("constant", "warmup", "cyclical", "cooldown")
 STATED = r"beta-[0-9]+(?:[.][0-9]+)?"  # jrVAEs whose name says their β_c
-PATTERN = "|".join([*NAMED, STATED])
+COUNTED = r"optimum-k[2-9]|optimum-k[1-9][0-9]+"  # whose name says how many classes it has
+PATTERN = "|".join([COUNTED, *NAMED, STATED])
 
 
 def named(name: str) -> Compared:
@@ -57,5 +60,8 @@ def named(name: str) -> Compared:
     if re.fullmatch(STATED, name):
         number = name.removeprefix("beta-")
         return Compared(f"jrVAE, β_c = {number}", beta_c=float(number), scaled=True)
-    known = ", ".join([*NAMED, "beta-NUMBER"])
+    if re.fullmatch(COUNTED, name):
+        count = int(name.removeprefix("optimum-k"))
+        return replace(NAMED["optimum"], label=f"jrVAE, zBO optimum, K = {count}", count=count)
+    known = ", ".join([*NAMED, "optimum-kNUMBER", "beta-NUMBER"])
     raise InputError(f"model {name}: there is none; choose from {known} (compare.models)")

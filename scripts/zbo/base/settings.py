@@ -457,6 +457,20 @@ class CompareSettings(Section):
     """Pixels at which beta-NUMBER is NUMBER; on other images it is in proportion to theirs."""
 
 
+class KindSettings(Section):
+    """How many kinds there are, asked of models with other numbers of classes.
+
+    They are trained by `snakemake results/NAME/kinds.csv`, along the trajectory the search
+    recommends; see rules/judge.smk.
+    """
+
+    section: ClassVar = "kinds"
+    max: Annotated[Integer, Ge(3)] = 8
+    """Classes up to which it is asked, from 2."""
+    seeds: Annotated[Integer, Ge(2)] = 4
+    """Trainings of each number of classes."""
+
+
 class GroundSettings(Section):
     """The measuring ground, on which searches and objectives are compared.
 
@@ -537,6 +551,7 @@ class Study(Section):
     objective: ObjectiveSettings = _whole_section()
     search: SearchSettings = _whole_section()
     compare: CompareSettings = _whole_section()
+    kinds: KindSettings = _whole_section()
     ground: GroundSettings = _whole_section()
     rivals: RivalSettings = _whole_section()
 

@@ -28,7 +28,7 @@ from zbo.trainer.loss import LEAST_SIGMA
 UNLIKE = 0.99  # quantile of the errors seen beyond which an image is unlike those
 TEXT = ("file", "label")  # columns of classes.csv that hold no numbers
 WARNED = 0.05  # share of unlike images from which on to warn; of a study's own 1 % are
-ROWS = 1 << 19  # image x pixel decoded at a time
+ROWS = 1 << 16  # image x pixel decoded at a time
 
 
 @dataclass(frozen=True)
