@@ -178,7 +178,7 @@ def test_a_model_without_classes_from_images_to_report(snakemake, checkout):
         assert float(row["objective"]) < 0 < float(row["accuracy"])
     page = (checkout / "results/report.html").read_text()
     assert "rVAE, zBO optimum" in page and "jrVAE" not in page.split("<table")[-1]
-    assert page.count("data:image/png;base64,") == 11  # no map
+    assert page.count("data:image/png;base64,") == 12  # no map
 
 
 def test_every_dataset_says_what_it_is(finished):
@@ -196,7 +196,7 @@ def test_every_dataset_says_what_it_is(finished):
 
 def test_the_report_tells_of_the_study(finished):
     page = (finished / "results/report.html").read_text()
-    assert page.count("<figcaption>") == page.count("data:image/png;base64,") == 11  # no map
+    assert page.count("<figcaption>") == page.count("data:image/png;base64,") == 12  # no map
     assert "7, 0 failed; search ended: budget of iterations spent" in page
     with open(finished / "results/test/scores.csv") as file:
         of_model = [float(r["accuracy"]) for r in csv.DictReader(file) if r["model"] == "optimum"]
