@@ -1,15 +1,34 @@
-"""Particles found in a picture by scikit-image, each with its centre, diameter and outline."""
+"""Particles found in a picture by scikit-image, each with its centre, diameter and outline.
+
+No one threshold parts all particles of a picture: some are darker than the gaps between others, and
+bright gaps are of many depths. So it is cut at several, each with gaps taken out down to several
+depths, and dark regions are parted where they are narrow. Of all parts that come out, those are
+kept that are convex, of the size looked for, and come out again and again.
+"""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from skimage.measure import label, regionprops
 
-SMALL, LARGE = 500, 1024  # pixels a side: smaller pictures are doubled, larger brought to it
-DEPTH = 0.12  # of a radius: how far a neck has to be thinner than what it parts
-SOLIDITY = 0.8  # of its convex hull that a particle fills at least
+WIDE = 32  # pixels a typical particle is brought to before it is looked for
+SMALL, LARGE = 500, 1024  # pixels a side at which sizes are guessed
+LARGER, PIXELS = 2.0, 1 << 22  # how much larger a picture may become by that, and how large at most
+SPAN = (0.45, 2.0)  # of the typical diameter, where no limits are given
+DARK = (0.2, 0.45, 0.7, 0.9)  # thresholds: quantiles of what Otsu's calls dark,
+LIGHT = (0.0, 1 / 3, 2 / 3)  # and from Otsu's on, shares of the way to the ground
+GAPS = (0.6, 0.75, 0.88, 1.0)  # quantiles of the top-hat beyond which a pixel is a gap
+NARROW, APART = 0.35, 0.5  # of a radius: half the width of a gap, the distance between middles
+SOLIDITY = 0.82  # of its convex hull that a part fills at least
+SAME = 0.12  # of a diameter that middles of the same particle lie apart, at most
+SHARED = 0.2  # of a part that may belong to another already
+FLOOR = 0.17  # of a good score (the ninth decile) that is enough
+RIM = 0.05  # of a diameter by which outlines grow at last: parts end short of a particle's edge
 
 
 @dataclass(frozen=True)
@@ -59,10 +78,21 @@ def _larger_side(region) -> float:
     return max(bottom - top, right - left)
 
 
+class Part(NamedTuple):
+    """A dark part of a picture that may be a particle: middle, size and shape, pixels."""
+
+    y: float
+    x: float
+    diameter: float
+    solidity: float
+    mask: np.ndarray
+    where: tuple[slice, slice]
+
+
 def find(
     values: np.ndarray, diameter: tuple[float, float] | None = None, contrast: str = "dark"
 ) -> Found:
-    """Find particles: a threshold, bright gaps by a top-hat, a watershed where they touch.
+    """Find particles, also where they touch.
 
     Args:
         values: Picture, shape (h, w).
@@ -72,68 +102,168 @@ def find(
     Returns:
         The particles that do not touch the picture's edge.
     """
-    from scipy import ndimage
-    from skimage import filters, morphology, segmentation
-    from skimage.transform import rescale, resize
-
     picture = values.astype(float) * (-1 if contrast == "bright" else 1)
-    scale = 2.0 if max(picture.shape) < SMALL else min(1.0, LARGE / max(picture.shape))
-    if scale != 1:
-        picture = rescale(picture, scale, anti_aliasing=scale < 1, preserve_range=True)
-    picture = filters.gaussian(picture, 1, preserve_range=True)
     if picture.min() == picture.max():
         return of_outlines(np.zeros(values.shape, np.int32), labelled=True)
-    if diameter is None:
-        radius = _radius(picture)
-        smallest, largest = 0.45 * radius, 2.0 * radius
-    else:
-        smallest, largest = (scale * d / 2 for d in diameter)
-        radius = (smallest * largest) ** 0.5
-    reach = max(2, round(0.35 * radius))
-    core = _core(
-        picture, {"footprint": morphology.disk(reach)} if reach <= 12 else {"size": 2 * reach + 1}
+    if diameter is not None:
+        return _drawn(*_looked_for(picture, *diameter), values.shape)
+    typical = _typical(picture)
+    for _ in range(2):  # once more where the first look says that they are of another size
+        scale, parts, shape = _looked_for(picture, *(share * typical for share in SPAN))
+        seen = _middle([part.diameter / scale for part in parts])
+        if not parts or abs(math.log(seen / typical)) < 0.15:
+            break
+        typical = seen
+    return _drawn(scale, parts, shape, values.shape)
+
+
+def _looked_for(
+    picture: np.ndarray, smallest: float, largest: float
+) -> tuple[float, list[Part], tuple[int, ...]]:
+    """Find dark particles between two diameters.
+
+    Returns:
+        The scale at which they were looked for, they in its pixels, and the picture's shape in it.
+    """
+    from skimage.filters import gaussian
+    from skimage.transform import rescale
+
+    typical = (smallest * largest) ** 0.5
+    scale = min(WIDE / typical, LARGER, (PIXELS / picture.size) ** 0.5)
+    # Smoothing by a pixel, more where particles are wider than asked for.
+    sigma = max(1.0, typical * scale / WIDE)
+    scaled = gaussian(rescale(picture, scale, anti_aliasing=scale < 1), sigma)
+    limits = smallest * scale, largest * scale
+    parts = [p for mask in _masks(scaled, typical * scale / 2) for p in _parts(mask, *limits)]
+    return scale, _chosen(parts, *limits, scaled.shape), scaled.shape
+
+
+def _masks(picture: np.ndarray, radius: float) -> Iterator[np.ndarray]:
+    """Cut a picture at every threshold, with gaps taken out down to every depth."""
+    from scipy import ndimage
+    from skimage.filters import threshold_otsu
+    from skimage.morphology import disk
+
+    gaps = ndimage.white_tophat(picture, footprint=disk(max(1, round(NARROW * radius))))
+    middle = threshold_otsu(picture)
+    dark = picture < middle
+    ground = np.quantile(picture[~dark], 0.75)
+    depths = np.quantile(gaps[ndimage.binary_closing(dark, iterations=2)], GAPS)
+    levels = [*np.quantile(picture[dark], DARK), *(middle + k * (ground - middle) for k in LIGHT)]
+    for level in levels:
+        for depth in depths:
+            mask = ndimage.binary_fill_holes((picture < level) & (gaps <= depth))
+            yield ndimage.binary_opening(mask)
+
+
+def _parts(mask: np.ndarray, smallest: float, largest: float) -> Iterator[Part]:
+    """Part a mask where it is narrow, by a watershed on the distance from its edge."""
+    from scipy import ndimage
+    from skimage.feature import peak_local_max
+    from skimage.segmentation import watershed
+
+    radius = (smallest * largest) ** 0.5 / 2
+    depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(mask), 0.08 * radius)
+    apart = max(1, int(APART * radius))
+    middles = peak_local_max(
+        depth, min_distance=apart, threshold_abs=0.3 * radius, exclude_border=False
     )
-    core = morphology.opening(core, morphology.disk(max(1, int(0.12 * radius))))
-    core = ndimage.binary_fill_holes(core)
-    depth = filters.gaussian(ndimage.distance_transform_edt(core), max(1, 0.08 * radius))
-    tops = label(morphology.h_maxima(depth, DEPTH * radius))
-    parted = segmentation.clear_border(segmentation.watershed(-depth, tops, mask=core))
-    kept = [
-        region.label
-        for region in regionprops(parted)
-        if smallest < (region.area / np.pi) ** 0.5 < largest and region.solidity > SOLIDITY
-    ]
-    numbers = np.zeros(parted.max() + 1, np.int32)
-    numbers[kept] = np.arange(1, len(kept) + 1)
-    drawn = numbers[parted]
+    seeds = np.zeros(mask.shape, np.int32)
+    seeds[tuple(middles.T)] = np.arange(1, len(middles) + 1)
+    parted = watershed(-depth, seeds, mask=mask)
+    at_edge = {*parted[0], *parted[-1], *parted[:, 0], *parted[:, -1]}
+    for number, where in enumerate(ndimage.find_objects(parted), start=1):
+        if where is None or number in at_edge:
+            continue
+        own = parted[where] == number
+        diameter = 2 * math.sqrt(own.sum() / math.pi)
+        if not smallest < diameter < largest:
+            continue
+        solidity = _solidity(own)
+        if solidity > SOLIDITY:
+            rows, columns = (np.arange(n) for n in own.shape)
+            y, x = own.sum(1) @ rows / own.sum(), own.sum(0) @ columns / own.sum()
+            yield Part(where[0].start + y, where[1].start + x, diameter, solidity, own, where)
+
+
+def _solidity(mask: np.ndarray) -> float:
+    """Measure the share of its convex hull that a mask fills; its pixels are squares."""
+    from scipy.spatial import ConvexHull
+
+    rows = np.flatnonzero(mask.any(1))
+    left = mask.argmax(1)[rows]
+    right = mask.shape[1] - mask[:, ::-1].argmax(1)[rows]
+    ends = [(rows + i, side) for i in (0, 1) for side in (left, right)]
+    hull = ConvexHull(np.concatenate([np.stack(end, 1) for end in ends]))
+    return float(mask.sum() / hull.volume)  # of two dimensions, the area
+
+
+def _chosen(
+    parts: Sequence[Part], smallest: float, largest: float, shape: tuple[int, ...]
+) -> list[Part]:
+    """Keep the best of parts that overlap, by shape, size and how often they come out."""
+    from scipy.spatial import cKDTree
+
+    if not parts:
+        return []
+    middles = np.array([(part.y, part.x) for part in parts])
+    size, solidity = np.array([(math.log(p.diameter), p.solidity) for p in parts]).T
+    typical, wide = math.log(smallest * largest) / 2, math.log(largest / smallest) / 4
+    near = cKDTree(middles).query_ball_point(middles, SAME * math.exp(typical))
+    often = np.array([(abs(size[own] - size[i]) < 0.15).sum() for i, own in enumerate(near)])
+    expected = np.exp(-(((size - typical) / max(wide, 0.35)) ** 2) / 2)
+    score = (solidity - 0.75) * expected * np.log1p(often)
+    taken, kept = np.zeros(shape, bool), []
+    for i in np.argsort(-score, kind="stable"):
+        part = parts[i]
+        if (taken[part.where] & part.mask).sum() <= SHARED * part.mask.sum():
+            taken[part.where] |= part.mask
+            kept.append(i)
+    enough = FLOOR * np.quantile(score[kept], 0.9)
+    return [parts[i] for i in kept if score[i] >= enough]
+
+
+def _drawn(
+    scale: float, parts: Sequence[Part], looked: tuple[int, ...], shape: tuple[int, ...]
+) -> Found:
+    """Draw the outlines of parts at the picture's own scale."""
+    from skimage.segmentation import expand_labels
+    from skimage.transform import resize
+
+    drawn = np.zeros(looked, np.int32)
+    for number, part in enumerate(parts, start=1):
+        own = drawn[part.where]
+        own[part.mask & (own == 0)] = number
+    drawn = expand_labels(drawn, RIM * _middle([part.diameter for part in parts]))
     if scale != 1:
-        drawn = resize(drawn, values.shape, order=0, preserve_range=True, anti_aliasing=False)
+        drawn = resize(drawn, shape, order=0, preserve_range=True, anti_aliasing=False)
     return of_outlines(drawn.astype(np.int32), labelled=True)
 
 
-def _core(picture: np.ndarray, reach: dict) -> np.ndarray:
-    """Take the dark pixels but those of bright gaps narrower than `reach`."""
-    from scipy.ndimage import white_tophat
-    from skimage.filters import threshold_otsu
-
-    dark = picture < threshold_otsu(picture)
-    gaps = white_tophat(picture, **reach)
-    if gaps[dark].min() == gaps[dark].max():
-        return dark
-    return dark & (gaps < threshold_otsu(gaps[dark]))
+def _middle(diameters: Sequence[float]) -> float:
+    """Give the diameter that half of the area lies beyond; 0 if there is none."""
+    if not len(diameters):
+        return 0.0
+    ordered = np.sort(diameters)
+    area = np.cumsum(ordered**2)
+    return float(ordered[np.searchsorted(area, area[-1] / 2)])
 
 
-def _radius(picture: np.ndarray) -> float:
-    """Measure the typical inscribed radius: half of the area belongs to larger ones, pixels."""
-    from scipy.ndimage import distance_transform_edt, gaussian_filter
+def _typical(picture: np.ndarray) -> float:
+    """Guess the diameter of a picture's dark particles from how thick what is dark is, pixels."""
+    from scipy import ndimage
     from skimage.feature import peak_local_max
+    from skimage.filters import gaussian, threshold_otsu
+    from skimage.transform import rescale
 
-    core = _core(picture, {"size": max(5, int(0.015 * max(picture.shape)))})
-    depth = gaussian_filter(distance_transform_edt(core), 1)
-    peaks = peak_local_max(depth, min_distance=3, exclude_border=False)
-    radii = np.sort(depth[tuple(peaks.T)])
-    radii = radii[radii > 2]
-    if not len(radii):
-        return 10.0
-    area = np.cumsum(radii**2)
-    return float(radii[np.searchsorted(area, area[-1] / 2)])
+    scale = LARGER if max(picture.shape) < SMALL else min(1.0, LARGE / max(picture.shape))
+    scaled = gaussian(rescale(picture, scale, anti_aliasing=scale < 1), 1)
+    dark = scaled < threshold_otsu(scaled)
+    gaps = ndimage.white_tophat(scaled, size=max(5, int(0.015 * max(scaled.shape))))
+    if gaps[dark].min() < gaps[dark].max():
+        dark &= gaps < threshold_otsu(gaps[dark])
+    depth = ndimage.gaussian_filter(ndimage.distance_transform_edt(dark), 1)
+    middles = peak_local_max(depth, min_distance=3, exclude_border=False)
+    radii = depth[tuple(middles.T)]
+    # A particle is wider than what fits into it once gaps and corners are taken off.
+    return 2.3 * (_middle(radii[radii > 2]) or 10.0) / scale
