@@ -168,7 +168,7 @@ def test_a_missing_input_is_named(tmp_path):
 def test_failed_trials_show_in_the_search():
     ax = plots.figure(3, 3).subplots()
     objective = np.array([1.0, np.nan, 2.0, np.nan])
-    convergence.objective_history(ax, objective, 2, mean=1.5, sd=0.1)
+    convergence.objective_history(ax, objective, 2)
     lines = {line.get_label(): line for line in ax.get_lines()}
     np.testing.assert_array_equal(lines["2 failed"].get_xdata(), [2, 4])
     np.testing.assert_array_equal(lines["best so far"].get_ydata(), [1, 1, 2, 2])
