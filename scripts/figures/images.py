@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
         figure = plots.figure(plots.COLUMN, plots.COLUMN * shown.height + 0.1)
         ax = figure.subplots()
         shown.draw(ax, "")
-        panels.say_scale(ax, prepared)
+        panels.say_scale(ax, prepared, prepared["images"].shape[1:])
         panels.say_simulated(figure, prepared)
         plots.save(figure, args.output)
 

@@ -41,7 +41,7 @@ def main(argv: list[str] | None = None) -> None:
         for i, (ax, (title, rows)) in enumerate(zip(axes, blocks.items(), strict=True)):
             called = [panels.class_in_words(found, number) for number in shown]
             plots.mosaic(ax, np.stack(rows), () if i else called, title)
-        panels.say_scale(axes[0], prepared)
+        panels.say_scale(axes[0], prepared, (h, w))
         panels.say_left_out(figure, found, shown)
         panels.say_simulated(figure, prepared)
         plots.save(figure, args.output)

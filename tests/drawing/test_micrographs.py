@@ -11,6 +11,7 @@ from matplotlib.collections import PathCollection, PolyCollection
 from matplotlib.text import Text
 from mpl_toolkits.axes_grid1.anchored_artists import AnchoredSizeBar
 
+from zbo.base import storage
 from zbo.base.settings import ImageSettings
 from zbo.drawing import panels, plots
 
@@ -66,9 +67,9 @@ def prepared(tmp_path):
     return run
 
 
-def draw(name, path):
+def draw(name, path, *more):
     script = importlib.import_module(f"figures.{name}")
-    script.main(["--images", str(path), "--output", "unwritten.pdf"])
+    script.main(["--images", str(path), *more, "--output", "unwritten.pdf"])
 
 
 def words(figure):
@@ -133,10 +134,21 @@ def test_no_length_is_shown_where_no_pixel_is_known(prepared, drawn):
         assert not any(" nm" in word for word in words(drawn[-1]))
 
 
+def test_members_have_a_scale_where_a_pixel_is_known(prepared, drawn, tmp_path):
+    path = prepared(2.0)
+    count = len(storage.read(path, kind="images")["images"])
+    found = {"probability": 1.0, "agreement": 1.0, "angle": 30.0, "symmetry": 1}
+    found |= {"error": 0.1, "unlike": 0}
+    rows = [{"class": 1 + i % 2} | found for i in range(count)]
+    storage.write_table(tmp_path / "classes.csv", rows)
+    draw("members", path, "--classes", str(tmp_path / "classes.csv"))
+    assert bars(drawn[-1]) and "20 nm" in words(drawn[-1])
+
+
 def test_images_of_several_scales_say_from_which_to_which():
     ax = plots.figure(3, 3).subplots()
-    known = {"images": np.zeros((3, 8, 8)), "window": np.array([10.0, 20, 40])}
-    panels.say_scale(ax, known | {"pixel_size": np.array([0.5, np.nan, 50])})
+    known = {"window": np.array([10.0, 20, 40]), "pixel_size": np.array([0.5, np.nan, 50])}
+    panels.say_scale(ax, known, (8, 8))
     assert [text.get_text() for text in ax.texts] == ["an image is 5 nm to 2 µm wide"]
 
 

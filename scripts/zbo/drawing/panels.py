@@ -291,14 +291,19 @@ def accuracy(values: np.ndarray) -> str:
     return f"accuracy {words}{more}"
 
 
-def say_scale(ax: Axes, prepared: Mapping[str, np.ndarray]) -> None:
+def say_scale(ax: Axes, prepared: Mapping[str, np.ndarray], shape: tuple[int, int]) -> None:
     """Say under images of images.h5 how long something in them is, where their pixels are known.
 
     A bar where all images have one scale; else how wide they are.
+
+    Args:
+        ax: Where, a mosaic of such images.
+        prepared: Datasets of images.h5; the images themselves need not be among them.
+        shape: Rows and columns of an image.
     """
     if "pixel_size" not in prepared or not np.isfinite(prepared["pixel_size"]).any():
         return
-    h, w = prepared["images"].shape[1:]
+    h, w = shape
     wide = prepared["window"] * prepared["pixel_size"] * w / h
     low, high = np.nanmin(wide), np.nanmax(wide)
     if high < 1.02 * low and np.isfinite(wide).all():
