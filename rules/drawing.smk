@@ -18,7 +18,7 @@ rule figure:
     log:
         "logs/{sample}/figures/{figure}.log",
     wildcard_constraints:
-        figure="|".join(FIGURES | MORE_FIGURES),
+        figure="|".join(ALL_FIGURES),
     params:
         files=options_of_figure,
     shell:

@@ -29,18 +29,13 @@ LATENT_SPACE = {
 SEARCH = {"space": "space.h5", "design": "design.h5", "iteration": last_iteration_of}
 LEARNED = {"images": "images.h5", "scores": "scores.csv", "models": models_of}
 
-# A study's figures, in the order of the story; a script of its name draws each.
+# A study's figures; a script of its name draws each. TITLES in figures/report.py gives their order.
 FIGURES = {
     "members": {"images": "images.h5", "classes": "classes.csv"},
     "map": {"images": "images.h5", "classes": "classes.csv"},
     "latents": {"images": "images.h5", "classes": "classes.csv", "model": "model.h5"},
-    "overview": {
-        "trajectories": "trajectories.h5",
-        "space": "space.h5",
-        "design": "design.h5",
-        "iteration": last_iteration_of,
-        "model": "models/optimum-0.h5",
-    },
+    "overview": SEARCH
+    | {"trajectories": "trajectories.h5", "model": "models/optimum-0.h5"},
     "patches": {"images": "images.h5"},
     "images": {"images": "images.h5"},
     "trajectories": {"trajectories": "trajectories.h5"},
@@ -60,6 +55,7 @@ FIGURES = {
 MORE_FIGURES = {
     "kinds": {"kinds": "kinds.csv"},
 }
+ALL_FIGURES = FIGURES | MORE_FIGURES
 # The paper's figures: script, studies, files of each and what else the script is told.
 PAPER_FIGURES = {
     "fig03": ("fig03", [], {}, ""),
@@ -104,7 +100,7 @@ def listed(path):
 
 
 def files_of_figure(wildcards):
-    return files_of([wildcards.sample], (FIGURES | MORE_FIGURES)[wildcards.figure])
+    return files_of([wildcards.sample], ALL_FIGURES[wildcards.figure])
 
 
 def files_of_paper_figure(figure):
@@ -118,7 +114,7 @@ def files_of_paper_figure(figure):
 
 
 def options_of_figure(wildcards, input):
-    return options((FIGURES | MORE_FIGURES)[wildcards.figure], input)
+    return options(ALL_FIGURES[wildcards.figure], input)
 
 
 def options_of_paper_figure(figure):

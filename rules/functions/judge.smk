@@ -46,20 +46,22 @@ def settings_of_model(wildcards):
 def models_of_kinds(wildcards):
     """Models along the recommended trajectory with 2, 3, ... classes, each once a seed."""
     asked = STUDIES[wildcards.study]["kinds"]
-    return [
-        f"results/{wildcards.study}/models/optimum-k{classes}-{replicate}.h5"
-        for classes in range(2, asked["max"] + 1)
-        for replicate in range(asked["seeds"])
-    ]
+    names = [f"optimum-k{classes}" for classes in range(2, asked["max"] + 1)]
+    return trained(wildcards.study, names, asked["seeds"])
 
 
 def models_of(study):
     """Every compared model, once a seed."""
     compare = STUDIES[study]["compare"]
+    return trained(study, compare["models"], compare["seeds"])
+
+
+def trained(study, models, seeds):
+    """Name the files of some models, each once a seed."""
     return [
         f"results/{study}/models/{model}-{replicate}.h5"
-        for model in compare["models"]
-        for replicate in range(compare["seeds"])
+        for model in models
+        for replicate in range(seeds)
     ]
 
 
@@ -93,10 +95,8 @@ def last_iterations_of_paper(wildcards):
 
 def seeds_of_optimum(wildcards):
     """Every seed of the recommended trajectory: they vote on classes, and the best is kept."""
-    return [
-        f"results/{wildcards.study}/models/optimum-{replicate}.h5"
-        for replicate in range(STUDIES[wildcards.study]["compare"]["seeds"])
-    ]
+    seeds = STUDIES[wildcards.study]["compare"]["seeds"]
+    return trained(wildcards.study, ["optimum"], seeds)
 
 
 def of_new(key):

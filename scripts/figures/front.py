@@ -1,14 +1,12 @@
 """Show what a search traded: classes against factors, and what models learned along the front."""
 
 import argparse
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Ellipse
 
 from zbo.base import command, storage
-from zbo.base.compared import named
 from zbo.base.objectives import OBJECTIVES
 from zbo.base.settings import ObjectiveSettings
 from zbo.drawing import panels, plots
@@ -45,11 +43,10 @@ def main(argv: list[str] | None = None) -> None:
         ax = left.subplots()
         draw_front(ax, mean[front], sd[front])
         for number, path in enumerate(args.schedules):
-            best = storage.read(path, kind="best_schedule")
-            what = named(Path(path).stem.removeprefix("best_")).label.removeprefix("jrVAE, best ")
+            what, best = panels.schedule(path)
             look = {"color": plots.COLOURS[number + 1], "marker": "s^vD"[number], "ms": 3.5}
             tried = measured(best, "", scoring, pair)
-            ax.plot(*tried.T[::-1], label=f"{plots.symbols(what)}, tried", lw=0.8, **look)
+            ax.plot(*tried.T[::-1], label=f"{what.removeprefix('best ')}, tried", lw=0.8, **look)
         mark_trials(ax, search, found, mean)
         for letter, at in zip(LETTERS, places, strict=True):
             look = {"boxstyle": "circle,pad=0.2", "facecolor": "white", "linewidth": 0.8}

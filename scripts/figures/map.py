@@ -32,10 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         if panels.in_micrographs(prepared):
             figure = _micrographs(args.images, prepared, found)
         else:
-            figure = plots.figure(plots.PAGE, 0.6)
-            ax = figure.subplots()
-            plots.nothing(ax, "these images do not say where in a micrograph they come from")
-            ax.set_axis_off()
+            figure = plots.empty("these images do not say where in a micrograph they come from")
         panels.say_simulated(figure, prepared)
         plots.save(figure, args.output)
 

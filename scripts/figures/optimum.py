@@ -2,12 +2,10 @@
 
 import argparse
 import math
-from pathlib import Path
 
 import numpy as np
 
 from zbo.base import channels, command, storage
-from zbo.base.compared import named
 from zbo.drawing import panels, plots
 
 
@@ -43,10 +41,9 @@ def main(argv: list[str] | None = None) -> None:
         ),
     ]
     for number, path in enumerate(args.schedules):
-        best = storage.read(path, kind="best_schedule")
-        what = named(Path(path).stem.removeprefix("best_")).label.removeprefix("jrVAE, ")
+        what, best = panels.schedule(path)
         reached = best["objectives"]
-        label = f"{plots.symbols(what)} of {len(reached)}: {said(reached[int(best['best'])])}"
+        label = f"{what} of {len(reached)}: {said(reached[int(best['best'])])}"
         look = {"color": plots.COLOURS[number], "ls": (":", "-.", (0, (1, 1)), (0, (5, 1)))[number]}
         lines.append((best["beta"], label, look | {"lw": 1.6}))
     with plots.style():

@@ -38,18 +38,18 @@ def main(argv: list[str] | None = None) -> None:
         if chosen.get("patches"):
             figure = _micrographs(prepared, chosen["channel"])
         else:
-            figure = plots.figure(plots.PAGE, 0.6)
-            ax = figure.subplots()
-            plots.nothing(ax, "these images are whole pictures; nothing was cut out of any")
-            ax.set_axis_off()
+            figure = plots.empty("these images are whole pictures; nothing was cut out of any")
         plots.save(figure, args.output)
 
 
 def _micrographs(prepared: Mapping[str, np.ndarray], channel: str | int | None) -> Figure:
     # A copy, of a class that was filled up, is cut out once.
     _, first = np.unique(prepared["source"], return_index=True)
-    every = list(_read(prepared, channel, first))
-    shown = every[:MOST]
+    shown, count = [], 0
+    for one in _read(prepared, channel, first):
+        count += 1
+        if count <= MOST:  # all are counted, and not all fit into memory
+            shown.append(one)
     across = min(ACROSS, math.ceil(math.sqrt(len(shown))))
     down = -(-len(shown) // across)
     side = plots.PAGE / across
@@ -60,9 +60,9 @@ def _micrographs(prepared: Mapping[str, np.ndarray], channel: str | int | None) 
         _draw(ax, one, prepared, letters=100 // across)
     for ax in axes[len(shown) :]:
         ax.set_axis_off()
-    of = "micrograph" if len(every) == 1 else "micrographs"
-    said = f"{len(first):,} patches from {len(every):,} {of}"
-    if len(every) > MOST:
+    of = "micrograph" if count == 1 else "micrographs"
+    said = f"{len(first):,} patches from {count:,} {of}"
+    if count > MOST:
         said += f", the first {MOST} of which are drawn; images.csv lists all"
     figure.supxlabel(said, fontsize="small", color="0.35")
     return figure

@@ -1,7 +1,7 @@
 """Run a step without the seconds that its libraries take to import.
 
 `python -m zbo.base.warm SCRIPT OPTIONS` does what `python SCRIPT OPTIONS` does. Importing torch
-takes about a quarter of the time of a digits training. So the first job of a run leaves a copy of
+and the like takes some 3 s, a digits training 8. So the first job of a run leaves a copy of
 itself behind that has imported the libraries, none of zBO's own code, and forks a child for each
 later job. The child takes over that job's arguments, environment, folder, output and signals; the
 job's own process, which Snakemake sees, waits for it.

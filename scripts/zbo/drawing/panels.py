@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
 from zbo.base import channels, files, storage
+from zbo.base.compared import named
 from zbo.base.errors import InputError
 from zbo.base.storage import DONE
 from zbo.drawing import plots
 from zbo.judge import spread
-from zbo.search.objective import active_units, nats
 
 SAMPLES, SAMPLE_ROWS, MOST_ROWS = 10, 5, 20  # images a row, rows without labels, labels at most
 MEMBERS = 8  # images of a class a block
@@ -239,6 +239,8 @@ def manifold(
     Returns:
         The images; a row is called by the label that makes up half or more of its class.
     """
+    from zbo.search.objective import active_units, nats  # torch comes with it
+
     if model is None:
         return Mosaic(None)
     probabilities = model["probabilities"]
@@ -289,6 +291,13 @@ def accuracy(values: np.ndarray) -> str:
         return ""
     more = f"\n{failed} of {len(values)} failed" if failed else ""
     return f"accuracy {words}{more}"
+
+
+def schedule(path: str) -> tuple[str, dict[str, np.ndarray]]:
+    """Read best_*.h5 of a study: what its schedule is called, "best constant β_c", and its data."""
+    model = named(Path(path).stem.removeprefix("best_"))
+    called = plots.symbols(model.label.removeprefix("jrVAE, "))
+    return called, storage.read(path, kind="best_schedule")
 
 
 def say_scale(ax: Axes, prepared: Mapping[str, np.ndarray], shape: tuple[int, int]) -> None:

@@ -351,6 +351,15 @@ def nothing(ax: Axes, why: str, title: str = "") -> None:
     ax.set_title(title)
 
 
+def empty(why: str) -> Figure:
+    """Make a figure that says why there is nothing to show."""
+    made = figure(PAGE, 0.6)
+    ax = made.subplots()
+    nothing(ax, why)
+    ax.set_axis_off()
+    return made
+
+
 def read_scores(
     path: str | Path, columns: Iterable[str] = SCORES
 ) -> dict[str, dict[str, np.ndarray]]:

@@ -6,6 +6,7 @@ asked for it.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class Course:
         trials = [_asked_by(path) for path in (folder / "design.h5", *iterations[:-1])]
         return cls(folder, iterations, True, [*chain(*trials)], [])
 
-    @property
+    @cached_property
     def last(self) -> dict[str, Any] | None:
         """Datasets of the last iteration, if there is one."""
         return storage.read(self.iterations[-1], kind="iteration") if self.iterations else None
