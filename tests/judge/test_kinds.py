@@ -50,6 +50,11 @@ def test_of_numbers_agreed_on_alike_the_largest_is_taken():
     assert (number == 3 and "within a standard error" not in why) or "on 2" in why
 
 
+def test_the_most_that_was_asked_may_not_be_enough():
+    assert "raise kinds.max" in kinds.recommend(asked(4))[1]
+    assert "raise kinds.max" not in kinds.recommend(asked(5))[1]
+
+
 def test_little_agreement_is_said():
     rng = np.random.default_rng(0)
     found = [kinds.found(k, list(rng.dirichlet(np.ones(k), (4, 200)))) for k in (2, 3)]

@@ -296,6 +296,17 @@ def test_another_studys_optimum_is_followed_in_this_ones_terms(prepared):
     assert model["beta_c"] == pytest.approx([15, 10 + 10 / 3, 10 + 11 / 6, 10.5])
 
 
+def test_a_name_may_state_the_number_of_classes(prepared):
+    """And nothing else: with the study's own number it is the same training."""
+    beta = {"beta": np.ones((1, 4), np.float32)}
+    storage.write(prepared / "optimum.h5", beta, kind="optimum")
+    follows = [str(prepared / "optimum.h5")]
+    change = "trajectories.cycles=4"
+    assert train(prepared, "optimum-k5", change, follows)["probabilities"].shape == (30, 5)
+    stated, own = (train(prepared, name, change, follows) for name in ("optimum-k3", "optimum"))
+    np.testing.assert_array_equal(stated["loss"], own["loss"])
+
+
 def test_a_model_asked_for_in_vain_is_named(prepared, capsys):
     with pytest.raises(SystemExit):
         train(prepared, "transfer")

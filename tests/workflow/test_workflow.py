@@ -380,6 +380,21 @@ def test_before_there_are_images_there_is_nothing_to_look_at(checkout):
     assert done.returncode == 2 and "results/test: holds no images.h5 yet" in done.stderr
 
 
+def test_how_many_kinds_there_are_is_asked_for_by_name(copy, snakemake):
+    assert "k2-" not in snakemake("-n", "all", "report", change="kinds.max=3").stdout
+    before = written(copy, "**/*.h5")
+    snakemake("results/test/figures/kinds.pdf", change="kinds.max=3 kinds.seeds=2")
+    results = copy / "results/test"
+    rows = storage.read_table(results / "kinds.csv")
+    assert [(row["classes"], row["seeds"]) for row in rows] == [("2", "2"), ("3", "2")]
+    assert sum(row["recommended"] == "1" for row in rows) == 1
+    new = set(written(copy, "**/*.h5")) - set(before)
+    assert {path.stem for path in new} == {
+        f"optimum-k{k}-{seed}" for k in (2, 3) for seed in (0, 1)
+    }
+    assert before.items() <= written(copy, "**/*.h5").items()
+
+
 def test_new_images_are_told_apart_by_what_the_study_kept(copy, snakemake):
     """Twenty of the study's own digits, as pictures in a folder whose name has a space in it."""
     from PIL import Image

@@ -75,6 +75,8 @@ def recommend(asked: Sequence[Found]) -> tuple[int, str]:
         )
     else:
         said += ", more than on any other number"
+    if taken == len(asked) - 1:
+        said += "; it is the most that was asked, so raise kinds.max: there may be more"
     if mean[best] < AGREED:
         said += "; that is little: take it for a hint, and look at the members"
     return chosen.classes, said
