@@ -1,11 +1,13 @@
 """HDF5 files between the stages, and tables: written whole or not at all, checked when read."""
 
 import csv
+import errno
 import glob
 import io
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ import numpy as np
 from zbo.base import files
 from zbo.base.errors import InputError
 
+MUCH = 1 << 27  # bytes from which a file is written to its place, not to memory first
 DONE = "done"  # status of a trial or model; anything else says why it failed
 RECORDED_PACKAGES = ("numpy", "torch", "pyroved", "pyro-ppl", "gpytorch", "botorch", "scikit-image")
 
@@ -101,19 +104,30 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
         **facts: What made it (settings, seed, seconds, device, ...), stored as JSON attributes
             beside versions and commit. No time: the same content is the same file.
     """
-    # In memory first: where the disk is full, HDF5 itself crashes instead of raising an error.
-    content = io.BytesIO()
-    with h5py.File(content, "w") as file:
-        for name, value in data.items():
-            if value is not None:
-                _write_dataset(file, name, value)
-                if described := files.describe(kind, name):
-                    file[name].attrs.update(described._asdict())
-        for name, value in (_provenance() | facts).items():
-            file.attrs[name] = json.dumps(value)
-        file.attrs["kind"] = kind
+
+    def fill(target: io.BytesIO | Path) -> None:
+        with h5py.File(target, "w") as file:
+            for name, value in data.items():
+                if value is not None:
+                    _write_dataset(file, name, value)
+                    if described := files.describe(kind, name):
+                        file[name].attrs.update(described._asdict())
+            for name, value in (_provenance() | facts).items():
+                file.attrs[name] = json.dumps(value)
+            file.attrs["kind"] = kind
+
+    # Where the disk is full, HDF5 itself crashes instead of raising an error. So in memory first,
+    # or, where there is much, once there is room for it.
+    size = sum(np.asarray(value).nbytes for value in data.values() if value is not None)
     with whole(path) as beside:
-        beside.write_bytes(content.getbuffer())
+        if size < MUCH:
+            content = io.BytesIO()
+            fill(content)
+            beside.write_bytes(content.getbuffer())
+        elif shutil.disk_usage(beside.parent).free < 1.1 * size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        else:
+            fill(beside)
 
 
 def read(
