@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import platform
+import shutil
 import signal
 import subprocess
 import sys
@@ -37,6 +38,22 @@ def test_arrays_come_back_as_written(tmp_path, value):
     found = storage.read(tmp_path / "x.h5", kind="test")["value"]
     assert found.dtype == value.dtype
     np.testing.assert_array_equal(found, value)
+
+
+def test_large_files_are_written_where_there_is_room_and_twice_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "MUCH", 0)
+    data = {"value": np.random.default_rng(0).random((50, 400)), "why": "β", "n": 3}
+    for name in ("a", "b"):
+        storage.write(tmp_path / f"{name}.h5", data, kind="test", seed=1)
+    assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
+    found = storage.read(tmp_path / "a.h5", kind="test")
+    np.testing.assert_array_equal(found.pop("value"), data.pop("value"))
+    assert found == data
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=0))
+    with pytest.raises(OSError, match=r"No space left.*full\.h5"):
+        storage.write(tmp_path / "full.h5", data, kind="test")
+    assert {path.name for path in tmp_path.iterdir()} == {"a.h5", "b.h5"}
 
 
 def test_numbers_text_and_none(tmp_path):
@@ -223,7 +240,7 @@ def test_a_file_that_grows_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     class Full:
         free = 2**20
 
-    with pytest.raises(OSError, match="no space left") as caught:
+    with pytest.raises(OSError, match="No space left") as caught:
         grow()
     assert caught.value.errno == errno.ENOSPC
     assert not list(tmp_path.iterdir())

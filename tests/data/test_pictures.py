@@ -423,11 +423,10 @@ def test_what_reads_instruments_is_an_extra_that_nothing_needs():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extra = {each.partition(">")[0] for each in project["optional-dependencies"]["microscopes"]}
     assert extra == set(pictures.INSTRUMENTS.values())
-    files = "requirements", "workflow"
-    locked = {name: (ROOT / f"envs/{name}.txt").read_text() for name in files}
+    locked = [(ROOT / f"envs/{name}.txt").read_text() for name in ("requirements", "workflow")]
     for package in extra:
         assert f"\n{package}==" in (ROOT / "envs/microscopes.txt").read_text()
-        assert not any(f"{package}==" in text for text in locked.values())
+        assert not any(f"{package}==" in text for text in locked)
         assert not any(package in each for each in project["dependencies"])
 
 

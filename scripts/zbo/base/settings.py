@@ -119,7 +119,7 @@ def _whole_section() -> Any:
 
 
 class ParticleSettings(Section):
-    """Particles found in pictures by scikit-image: threshold, and a watershed where they touch."""
+    """Particles found in pictures by scikit-image: thresholds, and a watershed where they touch."""
 
     section: ClassVar = "images.patches.particles"
     diameter: Range | None = None

@@ -23,6 +23,7 @@ import numpy as np
 from zbo.base import files
 from zbo.base.errors import InputError
 
+MUCH = 1 << 27  # bytes from which a file is written to its place, not to memory first
 DONE = "done"  # status of a trial or model; anything else says why it failed
 _CHUNK = 1 << 18  # bytes that HDF5 reads and writes at once
 RECORDED_PACKAGES = ("numpy", "torch", "pyroved", "pyro-ppl", "gpytorch", "botorch", "scikit-image")
@@ -117,15 +118,25 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
         **facts: What made it (settings, seed, seconds, device, ...), stored as JSON attributes
             beside versions and commit. No time: the same content is the same file.
     """
-    # In memory first: where the disk is full, HDF5 itself crashes instead of raising an error.
-    content = io.BytesIO()
-    with h5py.File(content, "w") as file:
-        for name, value in data.items():
-            if value is not None:
-                _write_dataset(file, name, value)
-        _describe(file, kind, facts)
+
+    def fill(target: io.BytesIO | Path) -> None:
+        with h5py.File(target, "w") as file:
+            for name, value in data.items():
+                if value is not None:
+                    _write_dataset(file, name, value)
+            _describe(file, kind, facts)
+
+    # Where the disk is full, HDF5 itself crashes instead of raising an error. So in memory first,
+    # or, where there is much, once there is room for it.
+    size = _bytes(data)
     with whole(path) as beside:
-        beside.write_bytes(content.getbuffer())
+        if size < MUCH:
+            content = io.BytesIO()
+            fill(content)
+            beside.write_bytes(content.getbuffer())
+        else:
+            _room(path, size)
+            fill(beside)
 
 
 @contextmanager
@@ -146,9 +157,7 @@ def growing(
     with whole(path) as beside, h5py.File(beside, "w") as file:
 
         def add(block: Mapping[str, Any]) -> None:
-            size = sum(np.asarray(value).nbytes for value in block.values() if value is not None)
-            if shutil.disk_usage(beside.parent).free < 2 * size + 2**20:
-                raise OSError(errno.ENOSPC, f"no space left for {path}")
+            _room(path, _bytes(block))
             for name, value in block.items():
                 if value is not None:
                     _append(file, name, value)
@@ -308,6 +317,16 @@ def _append(file: h5py.File, name: str, value: Any) -> None:
         rows = max(1, _CHUNK // max(1, array.dtype.itemsize * math.prod(shape)))
         options = {"compression": "gzip", "compression_opts": 1, "chunks": (rows, *shape)}
         file.create_dataset(name, data=array, maxshape=(None, *shape), **options)
+
+
+def _bytes(data: Mapping[str, Any]) -> int:
+    return sum(np.asarray(value).nbytes for value in data.values() if value is not None)
+
+
+def _room(path: str | Path, size: int) -> None:
+    """Raise an error where a file's disk has no room for that many bytes more and some."""
+    if shutil.disk_usage(Path(path).parent).free < 1.1 * size + 2**20:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
 def _describe(file: h5py.File, kind: str, facts: Mapping[str, Any]) -> None:

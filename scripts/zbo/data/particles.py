@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from skimage.measure import label, regionprops
 
-WIDE = 32  # pixels a typical particle is brought to before it is looked for
+SMOOTH = 0.03  # of a diameter: standard deviation of the smoothing
+COARSE, WIDE = 16, 24  # pixels a typical particle is brought to before it is looked for
 SMALL, LARGE = 500, 1024  # pixels a side at which sizes are guessed
 LARGER, PIXELS = 2.0, 1 << 22  # how much larger a picture may become by that, and how large at most
 SPAN = (0.45, 2.0)  # of the typical diameter, where no limits are given
-DARK = (0.2, 0.45, 0.7, 0.9)  # thresholds: quantiles of what Otsu's calls dark,
-LIGHT = (0.0, 1 / 3, 2 / 3)  # and from Otsu's on, shares of the way to the ground
-GAPS = (0.6, 0.75, 0.88, 1.0)  # quantiles of the top-hat beyond which a pixel is a gap
+DARK = (0.3, 0.6, 0.9)  # thresholds: quantiles of what Otsu's calls dark,
+LIGHT = (0.0, 0.5)  # and from Otsu's on, shares of the way to the ground
+GAPS = (0.6, 0.8, 1.0)  # quantiles of the top-hat beyond which a pixel is a gap
 NARROW, APART = 0.35, 0.5  # of a radius: half the width of a gap, the distance between middles
 SOLIDITY = 0.82  # of its convex hull that a part fills at least
 SAME = 0.12  # of a diameter that middles of the same particle lie apart, at most
@@ -108,17 +109,14 @@ def find(
     if diameter is not None:
         return _drawn(*_looked_for(picture, *diameter), values.shape)
     typical = _typical(picture)
-    for _ in range(2):  # once more where the first look says that they are of another size
-        scale, parts, shape = _looked_for(picture, *(share * typical for share in SPAN))
-        seen = _middle([part.diameter / scale for part in parts])
-        if not parts or abs(math.log(seen / typical)) < 0.15:
-            break
-        typical = seen
+    for wide in (COARSE, WIDE):  # a first look says how large they are
+        scale, parts, shape = _looked_for(picture, *(share * typical for share in SPAN), wide)
+        typical = _middle([part.diameter / scale for part in parts]) or typical
     return _drawn(scale, parts, shape, values.shape)
 
 
 def _looked_for(
-    picture: np.ndarray, smallest: float, largest: float
+    picture: np.ndarray, smallest: float, largest: float, wide: float = WIDE
 ) -> tuple[float, list[Part], tuple[int, ...]]:
     """Find dark particles between two diameters.
 
@@ -129,10 +127,8 @@ def _looked_for(
     from skimage.transform import rescale
 
     typical = (smallest * largest) ** 0.5
-    scale = min(WIDE / typical, LARGER, (PIXELS / picture.size) ** 0.5)
-    # Smoothing by a pixel, more where particles are wider than asked for.
-    sigma = max(1.0, typical * scale / WIDE)
-    scaled = gaussian(rescale(picture, scale, anti_aliasing=scale < 1), sigma)
+    scale = min(wide / typical, LARGER, (PIXELS / picture.size) ** 0.5)
+    scaled = gaussian(rescale(picture, scale, anti_aliasing=scale < 1), SMOOTH * typical * scale)
     limits = smallest * scale, largest * scale
     parts = [p for mask in _masks(scaled, typical * scale / 2) for p in _parts(mask, *limits)]
     return scale, _chosen(parts, *limits, scaled.shape), scaled.shape

@@ -234,11 +234,19 @@ def _coco(path: Path) -> Callable[[Picture], Found]:
 
     def find(picture: Picture) -> Found:
         shape, drawn = picture.values.shape, np.zeros(picture.values.shape, np.int32)
-        for number, parts in enumerate(outlines.get(labels.plain(picture.file), []), start=1):
-            for part in parts if isinstance(parts, list) else []:
-                corners = np.reshape(part, (-1, 2))
-                drawn[polygon(corners[:, 1], corners[:, 0], shape)] = number
-        return particles.of_outlines(drawn)
+        places = []  # of each outline by itself: where two overlap, the image holds the later one
+        for parts in outlines.get(labels.plain(picture.file), []):
+            inside = [
+                polygon(*np.reshape(part, (-1, 2)).T[::-1], shape)
+                for part in (parts if isinstance(parts, list) else [])
+            ]
+            rows, columns = np.hstack([np.zeros((2, 0), int), *inside])
+            if len(rows):
+                drawn[rows, columns] = len(places) + 1
+                sides = np.ptp(rows) + 1, np.ptp(columns) + 1
+                places.append((rows.mean(), columns.mean(), max(sides)))
+        y, x, diameter = np.reshape(places, (-1, 3)).T
+        return Found(y, x, diameter, drawn, np.arange(1, len(places) + 1))
 
     return find
 

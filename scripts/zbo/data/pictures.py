@@ -387,7 +387,8 @@ def arrays(path: Path) -> Iterator[Mapping[str, Any]]:
     """Open the arrays of a numpy or HDF5 file, by name; a pickle's code is never run."""
     try:
         if path.suffix.lower() in NUMPY:
-            content = np.load(path, allow_pickle=False)
+            # Mapped, so that a set larger than the memory left is read as it is needed.
+            content = np.load(path, allow_pickle=False, mmap_mode="r")
             yield {"": content} if isinstance(content, np.ndarray) else dict(content)
         else:
             import h5py
