@@ -37,6 +37,7 @@ trainer        pyroved      pyroVED, imported in one place
                start        classes to start from, of a mixture that knows no angle
                training     training along a trajectory, one model or several at once
 trajectories   families   trajectory functions
+               schedules  what people use by hand, a few forms of each
                vae        trajectories to latent points and back
                space      the feasible search space
 search         objective    what is maximized: what a training learned as one number, no labels
