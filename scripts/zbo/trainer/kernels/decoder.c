@@ -164,7 +164,11 @@ INLINE float pixel(float x, float logit, float sigma, float *g) {
  * how many floating-point operations they were; *sum keeps them from being left out. */
 double zbo_peak(long repeats, float *sum) {
     const vec x = fill(*sum), b = x * 0.5f;
-    vec acc[ROWS][2] = {0};
+    vec acc[ROWS][2]; /* no two alike, or a compiler sees that one sum will do */
+    for (int m = 0; m < ROWS; m++) {
+        acc[m][0] = fill(m);
+        acc[m][1] = fill(m + 0.5f);
+    }
     for (long k = 0; k < repeats; k++)
         UNROLL for (int m = 0; m < ROWS; m++) {
             acc[m][0] = acc[m][0] * b + x;
