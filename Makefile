@@ -17,11 +17,12 @@ $(shell mkdir -p .venv && [ "$$(cat .venv/torch 2>&1)" = "$(TORCH)" ] || echo "$
 endif
 TORCH ?= $(or $(shell cat .venv/torch 2>/dev/null),torch==2.13.0)
 # Installs in a fraction of pip's time, and the build of torch that suits the machine's GPU, or its having
-# none. What it cannot reach pip installs.
+# none. Compiles as pip does: where Python may not keep what it compiles, each start would do it anew.
+# What it cannot reach pip installs.
 UV := uv==0.13.9
 # A C compiler, installed where the machine has none: 0.4 GB.
 COMPILER := ziglang==0.17.1
-UV_INSTALL = $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
+UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --system-certs --python $(BIN)/python
 LOCKED := --no-deps --require-hashes -r envs/requirements.txt -r envs/workflow.txt
 APPTAINER ?= apptainer
 IMAGE ?= containers/zbo.sif
