@@ -17,12 +17,15 @@ $(shell mkdir -p .venv && [ "$$(cat .venv/torch 2>&1)" = "$(TORCH)" ] || echo "$
 endif
 TORCH ?= $(or $(shell cat .venv/torch 2>/dev/null),torch==2.13.0)
 # Installs in a fraction of pip's time, and the build of torch that suits the machine's GPU, or its having
-# none. Compiles as pip does: where Python may not keep what it compiles, each start would do it anew.
-# What it cannot reach pip installs.
+# none. What it cannot reach pip installs.
 UV := uv==0.13.9
 # A C compiler, installed where the machine has none: 0.4 GB.
 COMPILER := ziglang==0.17.1
-UV_INSTALL = $(BIN)/uv pip install --quiet --compile-bytecode --system-certs --python $(BIN)/python
+UV_INSTALL = $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
+# Shows what is broken now and not in a job; and uv, unlike pip, leaves compiling to the first import, which
+# each start would do anew, for six seconds, where Python is told to keep no bytecode.
+IMPORT := from importlib import import_module as load; import zbo.base.warm as warm; \
+    [load(name) for name in (*warm.LIBRARIES, 'pandas', 'snakemake.cli')]
 LOCKED := --no-deps --require-hashes -r envs/requirements.txt -r envs/workflow.txt
 APPTAINER ?= apptainer
 IMAGE ?= containers/zbo.sif
@@ -104,4 +107,5 @@ $(VENV)/installed: Makefile pyproject.toml envs/requirements.txt envs/workflow.t
 	@$(BIN)/pip install --quiet --no-deps --editable .
 	@command -v cc >/dev/null || command -v gcc >/dev/null || command -v clang >/dev/null || \
 	    $(BIN)/pip install --quiet "$(COMPILER)"
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c "$(IMPORT)"
 	@touch $@

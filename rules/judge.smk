@@ -47,7 +47,7 @@ rule choose_best_schedule:
         settings=settings_for("objective"),
     shell:
         """
-        python "$SCRIPTS/choose_best_schedule.py" \
+        python -m zbo.base.warm "$SCRIPTS/choose_best_schedule.py" \
             --settings {params.settings:q} \
             --threads {threads} \
             --schedules {input.schedules:q} \
@@ -128,7 +128,7 @@ rule score_models:
         settings=settings_for("objective", "model.classes"),
     shell:
         """
-        python {input.script:q} \
+        python -m zbo.base.warm {input.script:q} \
             --settings {params.settings:q} \
             --threads {threads} \
             --images {input.images:q} \
@@ -154,7 +154,7 @@ rule yardsticks:
         settings=settings_for("seed", "model.classes", "compare.seeds"),
     shell:
         """
-        python {input.script:q} \
+        python -m zbo.base.warm {input.script:q} \
             --settings {params.settings:q} \
             --threads {threads} \
             --images {input.images:q} \
@@ -203,7 +203,7 @@ rule keep_model:
         settings=settings_for("seed"),
     shell:
         """
-        python {input.script:q} \
+        python -m zbo.base.warm {input.script:q} \
             --settings {params.settings:q} \
             --threads {threads} \
             --images {input.images:q} \
@@ -228,7 +228,7 @@ rule write_classes:
         "benchmarks/{sample}/write_classes.tsv"
     shell:
         """
-        python {input.script:q} \
+        python -m zbo.base.warm {input.script:q} \
             --settings '{{}}' \
             --threads {threads} \
             --images {input.images:q} \

@@ -23,7 +23,7 @@ rule design:
         # The batch is only checked, so it comes as a resource: a changed parameter would run the
         # design again.
         """
-        python "$SCRIPTS/design.py" \
+        python -m zbo.base.warm "$SCRIPTS/design.py" \
             --settings {params.settings:q} \
             --space {input:q} \
             --batch-size {resources.batch_size} \
