@@ -5,6 +5,7 @@ with mmdebstrap. With ZBO_CLUSTER=require what is missing fails the tests instea
 ZBO_IMAGE names an image built already.
 """
 
+import copy
 import json
 import os
 import shutil
@@ -179,6 +180,26 @@ def test_on_slurm_in_the_image_as_on_this_machine(place, local, image, record):
         label = storage.facts(local / "results/test/trials" / trial.name, kind="trial")
         assert facts["commit"] != label["commit"]  # no repository here: the image's label
         assert facts["device"] == "cpu"
+
+
+def test_a_group_installs_once_and_each_person_runs_in_a_folder_of_their_own(
+    place, local, image, record
+):
+    """Code, profile and image are the group's; results, logs and jobs the person's."""
+    group, person = Folder(place / "group", image), place / "person"
+    before = sorted(group.path.rglob("*"))
+    person.mkdir()
+    run = copy.copy(group)
+    run.path = person
+    profile = f"{group.path}/profiles/slurm"
+    run.run(
+        command=f"{sys.executable} -m snakemake --nolock -s {group.path}/Snakefile "
+        f"--workflow-profile {profile}"
+    )
+    assert search_results(person) == search_results(local)
+    assert completed_once(run)
+    made = set(group.path.rglob("*")) - set(before)
+    assert not [path for path in made if "__pycache__" not in str(path)]
 
 
 def test_the_image_sees_pictures_elsewhere_and_links_to_other_disks(place, image):
