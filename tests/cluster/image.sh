@@ -13,6 +13,7 @@ settings=$(python3 -m pip config list |
     sed -nE "s/^(:env:|global)\.([a-z-]+)='(.*)'$/\2 = \3/p" | sort -u -t= -k1,1)
 printf '[global]\n%s\n' "$settings" >"$base/etc/pip.conf"
 options=(--build-arg bootstrap=localimage --build-arg from="$base")
+options+=(--mksquashfs-args="'-Xcompression-level 1'") # minutes less, and it is thrown away
 for path in $(grep -oE '(file://)?/[^ ]+' <<<"$settings" | sed 's|^file://||'); do
     [[ -e $path && ($path != */simple) && -d $path ]] || path=$(dirname "$path")
     [ -d "$path" ] || continue
