@@ -162,9 +162,17 @@ def test_in_the_image_as_without(place, local, image):
 
 
 def test_on_slurm_in_the_image_as_on_this_machine(place, local, image, record):
-    folder = Folder(place / "slurm-image", image)
-    folder.run()
-    assert search_results(folder.path) == search_results(local)
+    """Code, profile and image are a group's; results, logs and jobs a person's, elsewhere."""
+    group, person = Folder(place / "group", image), place / "person"
+    before = set(group.path.rglob("*"))
+    person.mkdir()
+    folder = copy.copy(group)
+    folder.path = person
+    of_group = f"-s {group.path}/Snakefile --workflow-profile {group.path}/profiles/slurm"
+    folder.run(command=f"{sys.executable} -m snakemake --nolock {of_group}")
+    assert search_results(person) == search_results(local)
+    made = set(group.path.rglob("*")) - before
+    assert not [path for path in made if "__pycache__" not in str(path)]
 
     assert completed_once(folder)
     trials = folder.trials()
@@ -175,31 +183,11 @@ def test_on_slurm_in_the_image_as_on_this_machine(place, local, image, record):
     ended = [fields(line) for line in record.read_text().splitlines()]
     ended = {job["JobId"]: job for job in ended}
     assert all(ended[job["JobId"]]["JobState"] == "COMPLETED" for job in trials)
-    for trial in (folder.path / "results/test/trials").glob("*.h5"):
+    for trial in (person / "results/test/trials").glob("*.h5"):
         facts = storage.facts(trial, kind="trial")
         label = storage.facts(local / "results/test/trials" / trial.name, kind="trial")
         assert facts["commit"] != label["commit"]  # no repository here: the image's label
         assert facts["device"] == "cpu"
-
-
-def test_a_group_installs_once_and_each_person_runs_in_a_folder_of_their_own(
-    place, local, image, record
-):
-    """Code, profile and image are the group's; results, logs and jobs the person's."""
-    group, person = Folder(place / "group", image), place / "person"
-    before = sorted(group.path.rglob("*"))
-    person.mkdir()
-    run = copy.copy(group)
-    run.path = person
-    profile = f"{group.path}/profiles/slurm"
-    run.run(
-        command=f"{sys.executable} -m snakemake --nolock -s {group.path}/Snakefile "
-        f"--workflow-profile {profile}"
-    )
-    assert search_results(person) == search_results(local)
-    assert completed_once(run)
-    made = set(group.path.rglob("*")) - set(before)
-    assert not [path for path in made if "__pycache__" not in str(path)]
 
 
 def test_the_image_sees_pictures_elsewhere_and_links_to_other_disks(place, image):
