@@ -15,7 +15,7 @@ from zbo.drawing import panels, plots
 from zbo.judge import answer
 from zbo.search import objective
 
-MOST = 4  # micrographs shown, those with the most particles
+MOST = 4  # micrographs shown
 TOLD = 0.1  # nats that a latent has to hold to be shown
 PIXELS = 1200  # longer side of a micrograph as it is laid out again
 
@@ -41,8 +41,8 @@ def _micrographs(
     path: str, prepared: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]
 ) -> Figure:
     place = np.stack((prepared["file"], prepared["page"]), 1)
-    places, at, counts = np.unique(place, axis=0, return_inverse=True, return_counts=True)
-    shown = np.argsort(-counts, kind="stable")[:MOST]
+    places, at = np.unique(place, axis=0, return_inverse=True)
+    shown = worth_showing(at, found["class"])
     turned = bool(np.isfinite(found["angle"]).any())
     latent = _telling(found)
     columns = 1 + turned + (latent is not None)
@@ -86,6 +86,21 @@ def _micrographs(
     handles = axes[0, 0].get_legend_handles_labels()
     axes[-1, 0].legend(*handles, loc="center", ncols=3, handletextpad=0.2, columnspacing=1)
     return figure
+
+
+def worth_showing(at: np.ndarray, classes: np.ndarray) -> list[int]:
+    """Choose micrographs: of each class that with the most of it, then those with the most of all.
+
+    Args:
+        at: Micrograph of each particle, shape (n,), from 0.
+        classes: Class of each particle, shape (n,).
+    """
+    kinds, kind = np.unique(classes, return_inverse=True)
+    counts = np.zeros((at.max() + 1, len(kinds)), int)
+    np.add.at(counts, (at, kind), 1)
+    largest = np.argsort(-counts.sum(0), kind="stable")
+    wanted = [*counts[:, largest].argmax(0), *np.argsort(-counts.sum(1), kind="stable")]
+    return list(dict.fromkeys(map(int, wanted)))[:MOST]
 
 
 def _telling(found: Mapping[str, np.ndarray]) -> str | None:

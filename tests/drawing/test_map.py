@@ -75,3 +75,12 @@ def test_where_patches_overlap_the_nearest_middle_is_shown(tmp_path):
     assert extent == (7.0, 17.0, 13.0, 7.0)
     row = page[3, :10]
     np.testing.assert_allclose(row, [0.2] * 5 + [0.8] * 5, atol=1e-6)
+
+
+def test_every_class_is_seen_where_there_is_most_of_it():
+    at = np.repeat([0, 1, 2, 3, 4, 5], [50, 40, 6, 30, 20, 4])
+    classes = np.ones(150, int)
+    classes[at == 2] = 7
+    classes[at == 5] = 3
+    assert figure_map.worth_showing(at, classes) == [0, 2, 5, 1]
+    assert figure_map.worth_showing(at[:50], classes[:50]) == [0]
