@@ -97,6 +97,7 @@ def decoded(model, z: np.ndarray, classes: np.ndarray, coordinates: np.ndarray) 
     z = torch.as_tensor(np.array(z, np.float32))
     z[:, 0] = 0
     transform = Transform.of(model, z)
+    assert transform is not None  # the model has an angle
     at = Transform(
         torch.as_tensor(coordinates), transform.invariances, transform.shift, transform.scale
     )

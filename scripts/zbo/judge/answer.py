@@ -294,7 +294,7 @@ def rows(
     Yields:
         Column to value each, numbers rounded to what they are worth.
     """
-    files, names = images.get("files"), images.get("names")
+    files, names, labels = (images.get(name) for name in ("files", "names", "labels"))
     for i in range(len(answer.classes)):
         at = first + i
         row: dict[str, Any] = {"image": at}
@@ -316,8 +316,8 @@ def rows(
             row[f"latent_{j + 1}"] = f"{answer.latents[i, j]:.4f}"
             row[f"latent_{j + 1}_sd"] = f"{answer.latents_sd[i, j]:.4f}"
         row |= {"error": f"{answer.error[i]:.4f}", "unlike": int(answer.unlike[i])}
-        if images.get("labels") is not None:
-            label = images["labels"][at]
+        if labels is not None and names is not None:
+            label = labels[at]
             row["label"] = names[label] if label >= 0 else ""
         yield row
 

@@ -146,7 +146,7 @@ class Replay(Arena):
             The objective at the end; NaN where the training was given up.
         """
         self.tried.append(beta)
-        value = self._train(beta)
+        value = float(self._train(beta))
         if not promising(float(self.objective[*self.trained[-1], look])):
             value = np.nan
             self.spent += self.ground.cycles[look] / self.ground.cycles[-1]

@@ -7,12 +7,14 @@ second reaches a floor. Which searches know two, `zbo.base.searches` says.
 """
 
 from collections.abc import Callable, Iterator
+from typing import cast
 
 import numpy as np
 import optuna
 import torch
 from scipy.special import ndtri
 
+from zbo.base.channels import Range
 from zbo.base.errors import InputError
 from zbo.rivals.arena import Arena, Belief
 from zbo.search import optimize
@@ -275,7 +277,9 @@ class _Given:
 
 
 def _member(arena: Arena, name: str, quantile: Callable[[int], float]) -> np.ndarray:
-    drawn = families.named(name)(1, arena.beta.shape[1], arena.bounds, _Given(quantile))
+    bounds = cast(Range, arena.bounds)  # of one channel: these searches know no other
+    given = cast(np.random.Generator, _Given(quantile))
+    drawn = families.named(name)(1, arena.beta.shape[1], bounds, given)
     return np.asarray(drawn[0], dtype=float)
 
 

@@ -8,6 +8,7 @@ import logging
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -218,7 +219,7 @@ def read_trial(path: str) -> tuple[Trial, jrvae.ModelSettings]:
     return Trial(data["status"], kept, data["seeds"].tolist()), model_in(path, kind="trial")
 
 
-def model_in(path: str, *, kind: str) -> jrvae.ModelSettings:
+def model_in(path: str | Path, *, kind: str) -> jrvae.ModelSettings:
     """Read what was trained from the file of a trial or a model."""
     section = storage.facts(path, kind=kind)["model"]
     return jrvae.ModelSettings(**section)

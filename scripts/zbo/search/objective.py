@@ -12,7 +12,7 @@ import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.special
@@ -215,8 +215,8 @@ def between_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
     local = _moments(images, settings)
     losses = []
     for i in range(len(images) - 1):
-        one, others = (m[i] for m in local), (m[i + 1 :] for m in local)
-        ssim = _ssim(images[i], images[i + 1 :], *one, *others, settings)
+        later = slice(i + 1, None)
+        ssim = _ssim(images[i], images[later], local.of(i), local.of(later), settings)
         losses.append(_loss(ssim).mean(-1).sum())
     return sum(torch.stack(losses).tolist()) if losses else 0.0
 
@@ -239,14 +239,8 @@ def within_classes(manifolds: Tensor, settings: ObjectiveSettings) -> float:
     local = _moments(images, settings)
     losses = []
     for k in range(len(images)):
-        of_class = [m[k] for m in local]
-        ssim = _ssim(
-            images[k, first],
-            images[k, second],
-            *(m[first] for m in of_class),
-            *(m[second] for m in of_class),
-            settings,
-        )
+        one, other = (k, first), (k, second)
+        ssim = _ssim(images[one], images[other], local.of(one), local.of(other), settings)
         losses.append(_loss(ssim).mean())
     return sum(torch.stack(losses).tolist())
 
@@ -276,20 +270,31 @@ def ssim(x: Tensor, y: Tensor, settings: ObjectiveSettings) -> Tensor:
     Returns:
         SSIM of each pair, shape (...), between -1 and 1.
     """
-    return _ssim(x, y, *_moments(x, settings), *_moments(y, settings), settings)
+    return _ssim(x, y, _moments(x, settings), _moments(y, settings), settings)
 
 
-def _moments(images: Tensor, settings: ObjectiveSettings) -> tuple[Tensor, Tensor]:
-    # Each image's local mean and variance are needed in every pair it is in: computed once.
+class _Moments(NamedTuple):
+    """Local mean and variance of images: needed in every pair an image is in, computed once."""
+
+    mean: Tensor
+    variance: Tensor
+
+    def of(self, index) -> "_Moments":
+        return _Moments(self.mean[index], self.variance[index])
+
+
+def _moments(images: Tensor, settings: ObjectiveSettings) -> _Moments:
     mean = _smooth(images, settings)
-    return mean, _smooth(images.square(), settings) - mean.square()
+    return _Moments(mean, _smooth(images.square(), settings) - mean.square())
 
 
-def _ssim(x, y, mean_x, var_x, mean_y, var_y, settings: ObjectiveSettings) -> Tensor:
-    both = mean_x * mean_y
+def _ssim(
+    x: Tensor, y: Tensor, of_x: _Moments, of_y: _Moments, settings: ObjectiveSettings
+) -> Tensor:
+    both = of_x.mean * of_y.mean
     covariance = _smooth(x * y, settings) - both
     above = (2 * both + C1) * (2 * covariance + C2)
-    below = (mean_x.square() + mean_y.square() + C1) * (var_x + var_y + C2)
+    below = (of_x.mean.square() + of_y.mean.square() + C1) * (of_x.variance + of_y.variance + C2)
     return (above / below).mean((-2, -1))
 
 

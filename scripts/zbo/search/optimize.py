@@ -149,8 +149,8 @@ class Optimizer:
     def tell(
         self,
         index: int,
-        objective: float | Sequence[float],
-        variance: float | Sequence[float] = np.nan,
+        objective: float | Sequence[float] | np.ndarray,
+        variance: float | Sequence[float] | np.ndarray = np.nan,
     ) -> None:
         """Report one evaluation.
 

@@ -205,7 +205,7 @@ def recommended(mean: np.ndarray, sd: np.ndarray, floors: Floors = ()) -> int:
     among = np.flatnonzero(held)
     if len(free) == 1:
         return int(among[mean[among, free[0]].argmax()])
-    return int(among[knee(mean[np.ix_(among, free)])])
+    return int(among[knee(mean[among][:, free])])
 
 
 def choice(settings: ObjectiveSettings, latents: int) -> Floors:
@@ -250,7 +250,8 @@ def _acquisition(
         best = posterior(posterior.x)[0][at_observed].max()
         gain = expected_improvement(*posterior(grid), best, settings)
     else:
-        gain = _hypervolume_improvement(*(posteriors[k] for k in free), at_observed, grid)
+        first, second = (posteriors[k] for k in free)
+        gain = _hypervolume_improvement(first, second, at_observed, grid)
     return gain.clamp_min(1e-300).log() + holds, gain * holds.exp()
 
 

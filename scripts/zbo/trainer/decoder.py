@@ -164,7 +164,7 @@ def _plain(network, gradient, images, latents, q, sigma):
     values = perceptron.forward(network.decoder, first.flatten(0, 1))
     logp, g = _pixels(values[-1].view(*q.shape, -1), images.unsqueeze(1), None, sigma)
     d = (g * -q.unsqueeze(-1)).flatten(0, 1)
-    d = perceptron.backward(network.decoder, values, d, gradient.decoder, to_input=True)
+    d = perceptron.backward(network.decoder, values, d, gradient.decoder) @ network.decoder[0][0]
     d = perceptron.through_tanh(d.view_as(first), first)
     torch.sum(d, (0, 1), out=gradient.bias)
     return logp, d

@@ -91,9 +91,7 @@ def forward(layers: Layers, x: Tensor) -> list[Tensor]:
     return [*values, torch.addmm(bias, values[-1], weight.T)]
 
 
-def backward(
-    layers: Layers, values: list[Tensor], d: Tensor, gradients: Layers, to_input: bool = False
-) -> Tensor | None:
+def backward(layers: Layers, values: list[Tensor], d: Tensor, gradients: Layers) -> Tensor:
     """Differentiate what `forward` computed.
 
     Args:
@@ -101,17 +99,17 @@ def backward(
         values: What `forward` returned.
         d: Gradient at the output, shape (n, out).
         gradients: Where to write those of weights and biases.
-        to_input: Go on to the gradient at the input.
 
     Returns:
-        Gradient at the input, shape (n, in), if asked for.
+        Gradient at what the first layer gives, before tanh; by its weights, `d @ layers[0][0]`, it
+        is that at the input.
     """
     for i in reversed(range(len(layers))):
         torch.mm(d.T, values[i], out=gradients[i][0])
         torch.sum(d, 0, out=gradients[i][1])
         if i:
             d = through_tanh(d @ layers[i][0], values[i])
-    return d @ layers[0][0] if to_input else None
+    return d
 
 
 def through_tanh(d: Tensor, value: Tensor) -> Tensor:

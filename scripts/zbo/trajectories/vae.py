@@ -150,7 +150,7 @@ def _loss_and_gradient(layers, slopes, batch: Tensor, sigma: float) -> Tensor:
     loss = torch.dot(missed.view(-1), missed.view(-1)) * weight
     loss += (mean.square() + spread.square() - 1).sum() / 2 - spread.log().sum()
     missed *= 2 * weight * share
-    d = perceptron.backward(decoder, decoded, missed, d_decoder, to_input=True)
+    d = perceptron.backward(decoder, decoded, missed, d_decoder) @ decoder[0][0]
     d_spread = d * noise + (spread - 1 / spread) * share
     d = torch.cat((torch.add(d, mean, alpha=share), d_spread * torch.sigmoid(raw)), 1)
     perceptron.backward(encoder, encoded, d, d_encoder)
