@@ -65,7 +65,14 @@ def known(root: Path | None = None) -> list[str]:
 # (scripts/zbo/trainer/README.md has the numbers).
 OF_FILES: dict[str, dict[str, Any]] = {
     "images": {"normalize": "image"},
-    "trajectories": {"cycles": 60, "bounds": [0.3, 3], "beta_d": 1},
+    "trajectories": {
+        "cycles": 60,
+        "bounds": [0.3, 3],
+        "beta_d": 1,
+        "families": ["late_cooldown", "warmup", "constant"],
+        "per_family": 1000,
+    },
+    "trajectory_vae": {"scale": "log", "learning_rate": 0.001, "cycles": 200},
     "model": {"hidden_dim": [64, 64], "decoder": "gaussian", "decoder_sigma": "learned"},
     "training": {
         "learning_rate": 0.003,
@@ -75,6 +82,8 @@ OF_FILES: dict[str, dict[str, Any]] = {
         "start": "mixture",
         "angle_weight": 0.1,
     },
+    "objective": {"name": ["information", "factors"]},
+    "search": {"initial": 10, "iterations": 20, "batch_size": 2},
 }
 
 
