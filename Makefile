@@ -22,8 +22,8 @@ UV := uv==0.13.9
 # A C compiler, installed where the machine has none: 0.4 GB.
 COMPILER := ziglang==0.17.1
 UV_INSTALL = $(BIN)/uv pip install --quiet --system-certs --python $(BIN)/python
-# Shows what is broken now and not in a job; and uv, unlike pip, leaves compiling to the first import, which
-# each start would do anew, for six seconds, where Python is told to keep no bytecode.
+# Imports once what the steps will, so that a broken installation shows now. This compiles, too, which uv leaves
+# to the first import: where Python is told to keep no bytecode, each start would take six seconds more.
 IMPORT := from importlib import import_module as load; import zbo.base.warm as warm; \
     [load(name) for name in (*warm.LIBRARIES, 'pandas', 'snakemake.cli')]
 LOCKED := --no-deps --require-hashes -r envs/requirements.txt -r envs/workflow.txt

@@ -47,12 +47,12 @@ def at(loaded):
     return list(zip(names, places.y.round(2).tolist(), places.x.round(2).tolist(), strict=True))
 
 
-def same_places(found, expected):
-    """Each place is where one is expected, within 3 pixels."""
+def same_places(found, expected, within=3):
+    """Each place is where one is expected, within so many pixels."""
     assert len(found) == len(expected)
     for name, row, column in expected:
         away = [np.hypot(y - row, x - column) for file, y, x in found if file == name]
-        assert min(away) < 3
+        assert min(away) < within
 
 
 EVERY = [("a.tif", *map(float, p)) for p in PLACES] + [
@@ -162,7 +162,7 @@ def test_outlines_say_where_and_how_large(folder, tmp_path, kind):
                 page = labels if kind == "labels" else labels > 0
                 tifffile.imwrite(drawn / f"{name}_mask.tif", page)
     loaded = cut(folder, {"relative": 1.5, "coordinates": str(drawn)}, size=(24, 24))
-    same_places(at(loaded), EVERY[1:])
+    same_places(at(loaded), EVERY[1:], within=1)
     assert ((loaded.places.window > 38) & (loaded.places.window < 44)).all()
 
 

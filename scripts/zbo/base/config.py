@@ -61,8 +61,8 @@ def known(root: Path | None = None) -> list[str]:
 
 
 # What a study of a person's own images need not say: measured grey images are no coin tosses, and
-# with sigma learned both terms of the loss are nats, so that the bounds hold for any of them
-# (scripts/zbo/trainer/README.md has the numbers).
+# with sigma learned both terms of the loss are nats, so that the bounds hold for any of them. That
+# factors are searched for, too, costs the classes nothing. Numbers: scripts/zbo/trainer/README.md.
 OF_FILES: dict[str, dict[str, Any]] = {
     "images": {"normalize": "image"},
     "trajectories": {

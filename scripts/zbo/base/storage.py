@@ -135,7 +135,7 @@ def write(path: str | Path, data: Mapping[str, Any], *, kind: str, **facts: Any)
             fill(content)
             beside.write_bytes(content.getbuffer())
         else:
-            _room(path, size)
+            _room(path, 1.1 * size)
             fill(beside)
 
 
@@ -157,7 +157,7 @@ def growing(
     with whole(path) as beside, h5py.File(beside, "w") as file:
 
         def add(block: Mapping[str, Any]) -> None:
-            _room(path, _bytes(block))
+            _room(path, 2 * _bytes(block) + 2**20)
             for name, value in block.items():
                 if value is not None:
                     _append(file, name, value)
@@ -323,9 +323,9 @@ def _bytes(data: Mapping[str, Any]) -> int:
     return sum(np.asarray(value).nbytes for value in data.values() if value is not None)
 
 
-def _room(path: str | Path, size: int) -> None:
-    """Raise an error where a file's disk has no room for that many bytes more and some."""
-    if shutil.disk_usage(Path(path).parent).free < 1.1 * size + 2**20:
+def _room(path: str | Path, size: float) -> None:
+    """Raise an error where the disk of a file has no room for so many bytes."""
+    if shutil.disk_usage(Path(path).parent).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
