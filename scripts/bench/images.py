@@ -1,30 +1,32 @@
 """Prepare ever more patches of synthetic micrographs: seconds, and memory beside the set itself.
 
-Each count runs in a process of its own, whose greatest resident memory the system knows.
+Each count runs in a process of its own, whose greatest resident memory the kernel knows.
 """
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
+import h5py
 import numpy as np
 import tifffile
 
 from zbo.base import command, storage
-from zbo.base.errors import InputError
 from zbo.base.settings import ImageSettings
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import prepare_images
 
 SIDE, WINDOW, EACH = 2048, 48, 1000  # of a micrograph, of a patch, pixels; patches a micrograph
 WAYS = {  # how images are made, beside the windows' places
     "as they are": {},
     "resized, neighbours painted over": {"size": [32, 32], "neighbours": "paint"},
 }
-SCRIPT = Path(__file__).parents[1] / "prepare_images.py"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -68,22 +70,31 @@ def measured(folder: Path, settings: dict) -> dict[str, str]:
     images = ImageSettings(**images, normalize="image", subset=100, **settings)
     given = {"seed": 0, "images": images.model_dump(mode="json"), "model": {"invariances": ["r"]}}
     output = folder / "images.h5"
-    command_line = [sys.executable, str(SCRIPT), "--settings", json.dumps(given)]
-    command_line += ["--output", str(output), "--table", str(folder / "images.csv")]
-    started = time.perf_counter()
-    child = subprocess.Popen(command_line, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(child.pid, 0)
-    if status:
-        raise InputError(f"{SCRIPT.name} ended with {status}; run it by hand to see why")
-    seconds = time.perf_counter() - started
-    held = storage.read(output, kind="images", only=("images",))["images"].nbytes
+    arguments = ["--settings", json.dumps(given), "--output", str(output)]
+    arguments += ["--table", str(folder / "images.csv")]
+    with ProcessPoolExecutor(1, get_context("spawn")) as alone:
+        seconds, processor, peak = alone.submit(prepared, arguments).result()
+    with h5py.File(output) as file:
+        held = file["images"].size * file["images"].dtype.itemsize
     output.unlink()
     return {
         "seconds": f"{seconds:.0f}",
-        "processor_seconds": f"{used.ru_utime + used.ru_stime:.0f}",
+        "processor_seconds": f"{processor:.0f}",
         "set_mb": f"{held / 1e6:.0f}",
-        "peak_mb": f"{used.ru_maxrss / 1e3:.0f}",  # Linux counts in kB
+        "peak_mb": f"{peak / 1e3:.0f}",
     }
+
+
+def prepared(arguments: list[str]) -> tuple[float, float, float]:
+    """Prepare images in this process: seconds, processor seconds, and its greatest memory in kB.
+
+    The kernel's own count, since what `wait4` tells of a process includes the one it came from.
+    """
+    started = time.perf_counter()
+    prepare_images.main(arguments)
+    seconds = time.perf_counter() - started
+    status = Path("/proc/self/status").read_text()
+    return seconds, time.process_time(), float(status.split("VmHWM:")[1].split()[0])
 
 
 if __name__ == "__main__":

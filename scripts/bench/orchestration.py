@@ -29,8 +29,12 @@ ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = "trajectories.cycles=2 search.initial=2 search.batch_size=1 search.iterations={}"
 LOCAL = (sys.executable, "-m", "snakemake", "--nolock", "--cores", "1")
 STAND_IN = """#!/bin/sh
-# Every `python scripts/... --output FILE` becomes a copy of a file of the same kind.
-for word; do [ "$last" = --output ] && output=$word; last=$word; done
+# Every `python scripts/... --output FILE` becomes a copy of a file of the same kind, tables empty.
+for word; do
+    [ "$last" = --output ] && output=$word
+    [ "$last" = --table ] && : >"$word"
+    last=$word
+done
 case $output in
     */trials/*) kind=trial ;; */iterations/*) kind=iteration ;; *) kind=$(basename "$output" .h5) ;;
 esac
