@@ -67,7 +67,9 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
         kept = _drawn(len(rows), settings.count, seed)
         images = images[kept]
 
-    labels, names, given = None, (), any(label is not None for label in own)
+    labels: np.ndarray | None = None
+    names: tuple[str, ...] = ()
+    given = any(label is not None for label in own)
     if settings.labels and settings.source == "files":
         table = labelling.read(sources.expanded(settings.labels, "images.labels"))
         own, given = table.of(places), True
@@ -79,7 +81,7 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
     if kept is not None:
         labels, places = labels if labels is None else labels[kept], places.take(kept)
     limits = _scale(images, bounds, bounds if kept is None else bounds[kept], raw, settings)
-    if settings.balance is not None:
+    if settings.balance is not None and labels is not None:
         order = balance(labels, names, settings.balance, _generator(seed, "balance"))
         images, labels, places = images[order], labels[order], places.take(order)
     classes = (labels, names) if settings.balance_subset else ()
@@ -155,7 +157,7 @@ def draw_subset(
     if found.min() < each:
         raise InputError(
             f"images.subset: {each} images of each class asked for, class "
-            f"'{names[found.argmin()]}' has {found.min()}; ask for fewer or set images.balance"
+            f"'{names[int(found.argmin())]}' has {found.min()}; ask for fewer or set images.balance"
         )
     return balance(labels, names, each, rng)
 
@@ -198,7 +200,7 @@ def _simulate(settings: ImageSettings, seed: int) -> Raw:
             f"images.counts: {counts}: simulated clusters have 1 to 7 particles; correct it"
         )
     n, size = settings.count or SIMULATED, settings.size or (96, 96)
-    pictures, labels = nanoparticles.simulate(n, seed, counts, tuple(size))
+    pictures, labels = nanoparticles.simulate(n, seed, counts, (size[0], size[1]))
     for count in counts:
         if count not in labels:
             raise InputError(
@@ -419,7 +421,7 @@ def _fitted(values: np.ndarray, settings: ImageSettings) -> tuple[np.ndarray, fl
     return padded, (high - 1) / 2 - above, (wide - 1) / 2 - before, high
 
 
-def _resized(picture: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _resized(picture: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     from skimage.transform import resize
 
     if picture.shape == tuple(shape):

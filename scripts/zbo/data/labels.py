@@ -36,14 +36,14 @@ class Table:
         x: Column.
     """
 
-    labels: Sequence[Any]
+    labels: Sequence[Any] | np.ndarray
     where: str
     file: Sequence[str] | None = None
-    page: Sequence[int] | None = None
+    page: np.ndarray | None = None
     y: np.ndarray | None = None
     x: np.ndarray | None = None
 
-    def of(self, places: Places) -> Sequence[Any]:
+    def of(self, places: Places) -> Sequence[Any] | np.ndarray:
         """Give each image its label: by place, by file name, or in order.
 
         Raises:
@@ -130,8 +130,8 @@ def read(given: str) -> Table:
         raise InputError(f"{path}: places without files; add a column `file`")
     if (y is None) != (x is None):
         raise InputError(f"{path}: only one of columns y and x; give both or none")
-    places = [None if each is None else numbers(each, path) for each in (page, y, x)]
-    return Table(label, given, file, *places)
+    page, y, x = (None if each is None else numbers(each, path) for each in (page, y, x))
+    return Table(label, given, file, page, y, x)
 
 
 def columns_of(path: Path) -> dict[str, list[str]]:
@@ -191,7 +191,7 @@ def pick(arrays: Any, name: str, ndim: int, path: Path) -> np.ndarray:
     return chosen[()]
 
 
-def encode(values: Sequence[Any], where: str) -> tuple[np.ndarray, tuple[str, ...]]:
+def encode(values: Sequence[Any] | np.ndarray, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Number the classes: whole numbers by value, other labels by alphabet.
 
     Args:

@@ -79,7 +79,7 @@ def simulate(
     return images, labels
 
 
-def frequencies(counts: Sequence[int]) -> np.ndarray:
+def frequencies(counts: Sequence[int] | np.ndarray) -> np.ndarray:
     """Share of each count among clusters (Smoluchowski 1917, constant kernel), shape (k,)."""
     shares = (TIME / (1 + TIME)) ** np.asarray(counts, float)
     return shares / shares.sum()
@@ -184,7 +184,8 @@ def _blur(signal: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarr
     """Blur by the probe, slightly astigmatic, and by drift along a line; pixels of `step` nm."""
     n, height, width = signal.shape
     probe = PROBE * rng.lognormal(0, FOCUS, (n, 2))
-    path, angle = rng.exponential(DRIFT, n), rng.uniform(0, np.pi, (2, n))
+    path = np.asarray(rng.exponential(DRIFT, n))
+    angle = rng.uniform(0, np.pi, (2, n))
     v, u = scipy.fft.fftfreq(height, step)[:, None], scipy.fft.rfftfreq(width, step)
 
     def along(direction):
@@ -192,7 +193,8 @@ def _blur(signal: np.ndarray, step: float, rng: np.random.Generator) -> np.ndarr
         return cos * u + sin * v, cos * v - sin * u
 
     axes = zip(along(angle[0]), probe.T, strict=True)
-    spread = sum((f * sigma[:, None, None]) ** 2 for f, sigma in axes)
+    first, second = ((f * sigma[:, None, None]) ** 2 for f, sigma in axes)
+    spread = first + second
     transfer = np.exp(-2 * np.pi**2 * spread) * np.sinc(along(angle[1])[0] * path[:, None, None])
     spectrum = scipy.fft.rfft2(signal) * transfer.astype(np.float32)
     return scipy.fft.irfft2(spectrum, s=(height, width))

@@ -110,7 +110,8 @@ def find(
         return _drawn(*_looked_for(picture, *diameter), values.shape)
     typical = _typical(picture)
     for wide in (COARSE, WIDE):  # a first look says how large they are
-        scale, parts, shape = _looked_for(picture, *(share * typical for share in SPAN), wide)
+        low, high = (share * typical for share in SPAN)
+        scale, parts, shape = _looked_for(picture, low, high, wide)
         typical = _middle([part.diameter / scale for part in parts]) or typical
     return _drawn(scale, parts, shape, values.shape)
 

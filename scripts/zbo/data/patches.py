@@ -13,7 +13,7 @@ import numpy as np
 
 from zbo.base import own
 from zbo.base.errors import InputError
-from zbo.base.settings import PatchSettings
+from zbo.base.settings import ParticleSettings, PatchSettings
 from zbo.data import labels, particles, pictures
 from zbo.data.particles import Found
 from zbo.data.pictures import Picture
@@ -85,6 +85,7 @@ class Cutter:
                     "images.patches.size, or a column `diameter`"
                 )
             return max(3, round(self.settings.relative * found.diameter[i]))
+        assert self.settings.size is not None  # as PatchSettings demands
         return max(3, round(in_pixels(self.settings.size, self.settings.unit, picture)))
 
 
@@ -108,7 +109,7 @@ def _alone(window: np.ndarray, found: Found, place: Any, i: int, picture: Pictur
     """Paint over what belongs to other particles, with the median of the ground around."""
     from scipy.ndimage import binary_dilation
 
-    if found.outlines is None:
+    if found.outlines is None or found.outline is None:
         raise InputError(
             f"images.patches.neighbours: {picture.name}: places without outlines; paint needs "
             "masks, COCO outlines or particles"
@@ -131,12 +132,16 @@ def _finder(settings: PatchSettings) -> Callable[[Picture], Found]:
         return lambda picture: _grid(picture, settings)
     if settings.function is not None:
         return _own(settings.function)
-    chosen = settings.particles
+    assert settings.particles is not None  # one of the four is given, as PatchSettings demands
+    return _particles(settings.particles, settings.unit)
 
+
+def _particles(chosen: ParticleSettings, unit: str) -> Callable[[Picture], Found]:
     def find(picture: Picture) -> Found:
         limits = chosen.diameter
         if limits is not None:
-            limits = tuple(in_pixels(d, settings.unit, picture) for d in limits)
+            low, high = limits
+            limits = in_pixels(low, unit, picture), in_pixels(high, unit, picture)
         return particles.find(picture.values, limits, chosen.contrast)
 
     return find
@@ -145,7 +150,9 @@ def _finder(settings: PatchSettings) -> Callable[[Picture], Found]:
 def _grid(picture: Picture, settings: PatchSettings) -> Found:
     """Lay windows side by side, `grid` apart, centred in the picture."""
     step, side = (
-        max(1, round(in_pixels(d, settings.unit, picture))) for d in (settings.grid, settings.size)
+        max(1, round(in_pixels(length, settings.unit, picture)))
+        for length in (settings.grid, settings.size)
+        if length is not None  # a grid has both, as PatchSettings demands
     )
     along = []
     for length in picture.values.shape:
@@ -210,7 +217,7 @@ def _masks(folder: Path) -> Callable[[Picture], Found]:
     return find
 
 
-def _pages(file: Path) -> Sequence[np.ndarray]:
+def _pages(file: Path) -> Sequence[np.ndarray] | np.ndarray:
     if file.suffix != ".npy":
         return [page.values for page in pictures.read(file)]
     with pictures.arrays(file) as arrays:
@@ -234,12 +241,11 @@ def _coco(path: Path) -> Callable[[Picture], Found]:
 
     def find(picture: Picture) -> Found:
         shape, drawn = picture.values.shape, np.zeros(picture.values.shape, np.int32)
-        places = []  # of each outline by itself: where two overlap, the image holds the later one
+        # Of each outline by itself: where two overlap, the image holds the later one.
+        places: list[tuple[float, float, float]] = []
         for parts in outlines.get(labels.plain(picture.file), []):
-            inside = [
-                polygon(*np.reshape(part, (-1, 2)).T[::-1], shape)
-                for part in (parts if isinstance(parts, list) else [])
-            ]
+            corners = [np.reshape(p, (-1, 2)) for p in (parts if isinstance(parts, list) else [])]
+            inside = [polygon(xy[:, 1], xy[:, 0], shape) for xy in corners]
             rows, columns = np.hstack([np.zeros((2, 0), int), *inside])
             if len(rows):
                 drawn[rows, columns] = len(places) + 1

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ class Raw:
         raise InputError(count + "; ".join(self.faults[:FAULTS]) + more)
 
 
-def of_array(images: np.ndarray, labels: Sequence[Any] | None, origin: str) -> Raw:
+def of_array(images: np.ndarray, labels: Sequence[Any] | np.ndarray | None, origin: str) -> Raw:
     """Take an array of images, shape (n, h, w), and their labels, shape (n,)."""
     if labels is not None and len(labels) != len(images):
         raise InputError(
@@ -130,7 +130,8 @@ def _read_digits(path: None, labels: None, channel: None) -> Raw:
 def _read_mnist(path: str | None, labels: None, channel: None) -> Raw:
     names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
     if not (folder := path or os.environ.get("ZBO_MNIST")):
-        return of_array(*(read_idx(fetch_mnist(n, cache("mnist"))) for n in names), "mnist")
+        images, labels = (read_idx(fetch_mnist(n, cache("mnist"))) for n in names)
+        return of_array(images, labels, "mnist")
     parts = []
     for name in names:
         found = [
@@ -142,7 +143,8 @@ def _read_mnist(path: str | None, labels: None, channel: None) -> Raw:
                 "(plain or .gz); give the folder of MNIST's IDX files"
             )
         parts.append(read_idx(found[0]))
-    return of_array(*parts, str(folder))
+    images, labels = parts
+    return of_array(images, labels, str(folder))
 
 
 def _read_nanoparticles(path: str, labels: str | None, only: Sequence[int] | None) -> Raw:
@@ -296,7 +298,7 @@ def _of_files(
     return Raw(each(), origin, files=[str(file) for file, _ in found], faults=faults)
 
 
-READERS = {
+READERS: dict[str, Callable[..., Raw]] = {
     "digits": _read_digits,
     "mnist": _read_mnist,
     "nanoparticles": _read_nanoparticles,

@@ -66,7 +66,9 @@ def blocks(
         )
     size = size or max(1, BLOCK // (4 * int(np.prod(shape))))
     raw = sources.READERS["files"](settings.path, None, settings.channel)
-    held, rows, labels = np.empty((size, *shape), np.float32), [], []
+    held = np.empty((size, *shape), np.float32)
+    rows: list[Row] = []
+    labels: list[Any] = []
     for cut in images.cuts(raw, settings, shape):
         held[len(rows)] = cut.resized(settings)
         images.scale(held[len(rows)], cut.bounds, limits, settings)

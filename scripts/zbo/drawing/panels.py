@@ -168,7 +168,9 @@ def _divided(ax: Axes, count: int, beside: bool = False) -> list[Axes]:
     """Make so many panels of one, below or beside each other; it becomes the first of them."""
     if count == 1:
         return [ax]
-    cells = ax.get_subplotspec().subgridspec(*((1, count) if beside else (count, 1)))
+    place = ax.get_subplotspec()
+    assert place is not None  # panels are parts of a grid
+    cells = place.subgridspec(*((1, count) if beside else (count, 1)))
     ax.set_subplotspec(cells[0])
     return [ax, *(ax.figure.add_subplot(cells[k]) for k in range(1, count))]
 
@@ -210,8 +212,8 @@ class Mosaic:
 
 def samples(prepared: dict[str, np.ndarray]) -> Mosaic:
     """Take some images of images.h5, a row a label where there are labels (figures 7(a), B1)."""
-    images, labels, names = (prepared.get(name) for name in ("images", "labels", "names"))
-    if labels is None:
+    images, labels, names = prepared["images"], prepared.get("labels"), prepared.get("names")
+    if labels is None or names is None:
         drawn = images[: SAMPLE_ROWS * SAMPLES]
         drawn = filled(drawn, -(-len(drawn) // SAMPLES) * SAMPLES)
         return Mosaic(drawn.reshape(-1, SAMPLES, *images.shape[1:]))
@@ -250,7 +252,7 @@ def manifold(
             plane = _thinned(plane, across).swapaxes(0, 1)
         return Mosaic(plane, (), "latent 2", "latent 1")
     rows = []
-    if labels is not None:
+    if labels is not None and names is not None:
         classes = probabilities.argmax(1)
         for k in range(probabilities.shape[1]):
             own = labels[classes == k]
@@ -319,7 +321,7 @@ def say_scale(ax: Axes, prepared: Mapping[str, np.ndarray], shape: tuple[int, in
         plots.scale_bar(ax, low / w, w, beside=True)
         return
     said = f"an image is {plots.length(low)} to {plots.length(high)} wide"
-    look = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
+    look: plots.Look = {"xycoords": "axes fraction", "textcoords": "offset points", "va": "top"}
     ax.annotate(said, (0, 0), (0, -4), fontsize="small", color="0.35", **look)
 
 

@@ -30,6 +30,7 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#0
 RECOMMENDED, FAILED = "#D55E00", "#CC79A7"
 GREY = "0.55"
 INFEASIBLE = "0.85"
+Look = dict[str, Any]  # keywords of a panel's marks
 COLUMN, PAGE = 3.3, 7.0  # widths of one column and of two, inches
 BETA = r"$\beta_c$"
 CHANNELS = BETA, r"$\beta_d$"  # of a trajectory
@@ -41,7 +42,7 @@ SCORES = {  # columns of scores.csv
     "objective": "objective",
     "loss": "loss (lower is better)",
 }
-STYLE = {
+STYLE: Any = {  # matplotlib has a type of its own for each key
     "font.size": 8,
     "axes.titlesize": 8,
     "axes.labelsize": 8,
@@ -216,7 +217,8 @@ def latent_space(
     shown = encoded[order, :2] if encoded.shape[1] > 1 else _spread(encoded, family)[order]
     colours = [colour_of(number) for number in family[order]]
     size = np.clip(4000 / len(encoded), 1.5, 12)
-    ax.scatter(*shown.T, c=colours, s=size, alpha=0.6, linewidths=0, rasterized=True)
+    x, y = shown.T
+    ax.scatter(x, y, c=colours, s=size, alpha=0.6, linewidths=0, rasterized=True)
     for number, name in enumerate(names):
         ax.scatter([], [], c=colour_of(number), s=16, label=readable(name))
     if z.shape[1] == 2 and not feasible.all():
@@ -259,8 +261,8 @@ def surrogate_map(
         drawn = ax.pcolormesh(*_grid(z, cells), cmap=cmap, rasterized=True)
     else:
         order = np.argsort(values)
-        shown = z[feasible][order, :2]
-        drawn = ax.scatter(*shown.T, c=values[order], s=4, lw=0, cmap=cmap, rasterized=True)
+        x, y = z[feasible][order, :2].T
+        drawn = ax.scatter(x, y, c=values[order], s=4, lw=0, cmap=cmap, rasterized=True)
     name_latents(ax, z.shape[1])
     ax.set_title(title)
     return drawn
@@ -301,18 +303,21 @@ def evaluated(
         best: Index into `at` of the best trial.
     """
     started = np.arange(len(failed)) < initial
-    small = {"s": 14, "linewidths": 0.7, "zorder": 3, "clip_on": False}
+    small: Look = {"s": 14, "linewidths": 0.7, "zorder": 3, "clip_on": False}
     for chosen, label, look in (
         (started & ~failed, "starting design", {"c": "white", "edgecolors": "black"}),
         (~started & ~failed, "iterations", {"c": "black", "edgecolors": "white"}),
         (failed, "failed", {"c": FAILED, "edgecolors": "black", "marker": "X", "s": 26}),
     ):
         if chosen.any():
-            ax.scatter(*at[: len(failed)][chosen].T, label=label, **small | look)
-    ring = {"facecolors": "none", "edgecolors": RECOMMENDED, "linewidths": 1.4, "clip_on": False}
-    ax.scatter(*at[best], marker="D", s=50, label="best trial", zorder=4, **ring)
-    star = {"c": RECOMMENDED, "edgecolors": "white", "linewidths": 0.7, "clip_on": False}
-    ax.scatter(*at[recommended], marker="*", s=110, label="recommended", zorder=5, **star)
+            x, y = at[: len(failed)][chosen].T
+            ax.scatter(x, y, label=label, **small | look)
+    ring: Look = {"facecolors": "none", "edgecolors": RECOMMENDED, "linewidths": 1.4}
+    x, y = at[best]
+    ax.scatter(x, y, marker="D", s=50, label="best trial", zorder=4, clip_on=False, **ring)
+    star: Look = {"c": RECOMMENDED, "edgecolors": "white", "linewidths": 0.7, "clip_on": False}
+    x, y = at[recommended]
+    ax.scatter(x, y, marker="*", s=110, label="recommended", zorder=5, **star)
 
 
 def strip(ax: Axes, values: Sequence[np.ndarray], title: str, colours: Sequence[str] = ()) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ class Checkpoint:
             raise Interrupted(128 + signal.SIGTERM)
         return time.monotonic() >= self.next
 
-    def save(self, state: Mapping[str, np.ndarray], key: str) -> None:
+    def save(self, state: Mapping[str, Any], key: str) -> None:
         """Write a state, whole or not at all, with the key of its training; a warning if not."""
         try:
             storage.write(self.path, state, kind="state", key=key, code=_code())

@@ -148,6 +148,7 @@ def reconstruct(
 
 def spatial_parameters(network: Network) -> list[Tensor]:
     """Weight and bias of the coordinate layer, the hidden layers and the output, in this order."""
+    assert network.coordinates is not None  # its decoder is spatial
     return [network.coordinates, network.bias, *(t for layer in network.decoder for t in layer)]
 
 

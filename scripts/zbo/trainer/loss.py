@@ -108,9 +108,10 @@ def loss_and_gradient(
     q = log_q.exp()
     used = q if given is None else given
     learned = problem.sigma == "learned"
+    sigma = 1.0 if isinstance(problem.sigma, str) else problem.sigma
     decoded = decoder.reconstruct(
         network, problem.gradient, problem.transform, images, z, used,
-        1.0 if learned else problem.sigma, settings.prune_threshold, last, threads, sample,
+        sigma, settings.prune_threshold, last, threads, sample,
     )  # fmt: skip
     logp, d_z = decoded.log_likelihood, decoded.d_z
     if learned:

@@ -119,7 +119,8 @@ def _view(model, flat: Flat) -> Network:
         return flat[f"{name}.weight"], flat[f"{name}.bias"]
 
     encoder = flat.layers(model, "encoder_z.fc_layers")
-    encoder.append(tuple(flat.joined(names) for names in _heads(model)))
+    weight, bias = (flat.joined(names) for names in _heads(model))
+    encoder.append((weight, bias))
     decoder = [*flat.layers(model, "decoder.fc_layers"), layer("decoder.out")]
     if model.coord:
         coordinates, bias = layer("decoder.coord_latent.fc_coord")

@@ -29,9 +29,13 @@ def _make_grid(*_args, **_kwargs):
 
 def _import_pyroved() -> ModuleType:
     vision, utils = ModuleType("torchvision"), ModuleType("torchvision.utils")
-    vision.utils, utils.make_grid = utils, _make_grid
     plotting, pyplot = ModuleType("matplotlib"), _Later("matplotlib.pyplot")
-    plotting.pyplot = pyplot
+    for module, name, value in (
+        (vision, "utils", utils),
+        (utils, "make_grid", _make_grid),
+        (plotting, "pyplot", pyplot),
+    ):
+        setattr(module, name, value)
     absent: list[ModuleType] = []
     if not {"pyroved", "torchvision"} & sys.modules.keys():
         absent += [vision, utils]

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -139,7 +141,7 @@ class Training:
                 self.problem.network.flat.values.cpu().numpy(),
             )  # fmt: skip
             if state := checkpoint.load(self.key):
-                self._restore(state)
+                self._restore(state, checkpoint.path)
         if self.stream:
             self.stream.wait_stream(torch.cuda.current_stream())  # which made all of this
 
@@ -200,12 +202,12 @@ class Training:
         apart = self.diverged is None and (self.at or self.cycle != other.cycle)
         if apart or other.at or other.diverged is not None:
             raise ValueError("a training can continue from another at the end of the same cycle")
-        if self.stream:
+        if other.stream:
             other.stream.synchronize()
         with self._on_stream():
             for name, tensor in other._tensors().items():
                 self._tensors()[name].copy_(tensor)
-            if self.likelihood is not None:
+            if self.likelihood is not None and other.likelihood is not None:
                 self.likelihood.copy_(other.likelihood)
         self.parts[:] = other.parts
         self.cycle, self.at, self.diverged = other.cycle, 0, None
@@ -225,6 +227,7 @@ class Training:
         if self.stream:
             self.stream.synchronize()
         likelihood = None if self.likelihood is None else self.likelihood.cpu().numpy()
+        assert self.checkpoint is not None  # or else nothing asks for it
         self.checkpoint.save(
             {
                 **{name: t.cpu().numpy() for name, t in self._tensors().items()},
@@ -253,7 +256,7 @@ class Training:
         named = {"weights": adam.weights, "mean": adam.mean, "square": adam.square}
         return named | {"count": adam.count, "sums": self.sums}
 
-    def _restore(self, state: dict[str, np.ndarray]) -> None:
+    def _restore(self, state: dict[str, np.ndarray], path: Path) -> None:
         for name, tensor in self._tensors().items():
             tensor.copy_(torch.as_tensor(state[name]))
         if self.likelihood is not None:
@@ -267,7 +270,7 @@ class Training:
             self._draw()
         if self.done:
             self._store()
-        log.info("%s: continues at cycle %d", self.checkpoint.path, self.cycle)
+        log.info("%s: continues at cycle %d", path, self.cycle)
         if self.progress is not None:
             for cycle, loss in enumerate(self.history().loss[: self.cycle].tolist()):
                 self.progress(cycle, loss)
@@ -293,12 +296,13 @@ class Training:
             self.graphs[kind] = None
             self._train_batch(size)
             return
-        if self.graphs[kind] is None:
+        graph = self.graphs[kind]
+        if graph is None:
             # One after the other on one stream, and nothing lives on in them: they share memory.
-            pool = next((graph.pool() for graph in self.graphs.values() if graph), None)
-            self.graphs[kind] = torch.cuda.CUDAGraph()
+            pool = next((made.pool() for made in self.graphs.values() if made), None)
+            graph = self.graphs[kind] = torch.cuda.CUDAGraph()
             try:
-                with torch.cuda.graph(self.graphs[kind], pool=pool, stream=self.stream):
+                with torch.cuda.graph(graph, pool=pool, stream=self.stream):
                     self._train_batch(size)
             except RuntimeError as error:
                 why = error.__context__ or error  # what went wrong, then what ending it made of it
@@ -306,7 +310,7 @@ class Training:
                 self.captured = False
                 self._train_batch(size)
                 return
-        self.graphs[kind].replay()
+        graph.replay()
 
     def _train_batch(self, size: int) -> None:
         batch, last, sample = self.batch[:size], None, None
@@ -314,9 +318,10 @@ class Training:
             last = self.likelihood[batch]
         if self.blocks:
             sample = self.blocks[self.sides[self.cycle]].draw(self.offsets[:size])
+        given = self.given[batch] if self.given is not None and self.starting else None
         parts, memory = loss_and_gradient(
             self.problem, self.data[batch], self.noise[:size], self.beta_now, last, self.threads,
-            sample, self.given[batch] if self.starting else None, self.mean_image,
+            sample, given, self.mean_image,
         )  # fmt: skip
         if self.likelihood is not None:
             self.likelihood.index_copy_(0, batch, memory)
@@ -403,9 +408,10 @@ def surroundings(trainings: Sequence[Training]) -> Iterator[int]:
             after.callback(setattr, matmul, "allow_tf32", before[0])
             after.callback(torch.use_deterministic_algorithms, before[1])
             # Or else each tensor that is about to be written whole is filled with NaN before.
-            filling = torch.utils.deterministic.fill_uninitialized_memory
-            after.callback(setattr, torch.utils.deterministic, "fill_uninitialized_memory", filling)
-            torch.utils.deterministic.fill_uninitialized_memory = False
+            deterministic: Any = torch.utils.deterministic
+            filling = deterministic.fill_uninitialized_memory
+            after.callback(setattr, deterministic, "fill_uninitialized_memory", filling)
+            deterministic.fill_uninitialized_memory = False
             matmul.allow_tf32 = any(t.settings.tf32 for t in trainings)
             torch.use_deterministic_algorithms(all(t.settings.deterministic for t in trainings))
         if all(t.compiled for t in trainings):
