@@ -65,6 +65,10 @@ class Given(dict):
             "name it in its params.settings"
         )
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """Give a setting; one that was not passed is an error here too, whatever the default."""
+        return self[name]
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
 
