@@ -34,7 +34,7 @@ trainer        pyroved      pyroVED, imported in one place
                decoder      the jrVAE decoder's likelihood and its gradient in one pass
                loss         the loss of a batch and its gradient
                checkpoint   the state of a long training, kept until its output is written
-               start        classes to start from, of a mixture that knows no angle
+               start        classes to start from, of a mixture of normals
                training     training along a trajectory, one model or several at once
 trajectories   families   trajectory functions
                schedules  what people use by hand, a few forms of each

@@ -175,14 +175,18 @@ def check(settings: dict[str, Any], source: str) -> dict[str, Any]:
     """
     images = settings.get("images")
     if isinstance(images, dict) and images.get("source") == "files":
+        defaults, model = OF_FILES, settings.get("model")
+        invariances = model.get("invariances") if isinstance(model, dict) else None
+        if isinstance(invariances, list) and "r" not in invariances:
+            defaults = _laid_over(OF_FILES, {"training": {"start": "pixels"}})  # none is turned
         unsaid = [
             f"{section}.{key}={value}"
-            for section, keys in OF_FILES.items()
+            for section, keys in defaults.items()
             for key, value in keys.items()
             if isinstance(settings.get(section, {}), dict) and key not in settings.get(section, {})
         ]
         log.info("%s: your own images, so by default %s", source, ", ".join(unsaid))
-        settings = _laid_over(OF_FILES, settings)
+        settings = _laid_over(defaults, settings)
     try:
         study = Study(**_whole(settings))
     except InputError as error:

@@ -321,12 +321,12 @@ class TrainingSettings(Section):
     center: Flag = False
     """Train the encoder on images less their mean image, which changes the path of the training
     alone: without it images bright on the whole saturate the encoder in its first steps."""
-    start: Literal["random", "mixture"] = "random"
+    start: Literal["random", "mixture", "pixels"] = "random"
     """random - weights alone, the paper's. mixture - for the first start_share of the cycles the
     classes are those of a mixture of normals, fitted without labels to a description of the images
-    that knows no angle."""
+    that knows no angle. pixels - likewise, of the images themselves, where all lie one way up."""
     start_share: Annotated[Number, Ge(0), Le(1)] = 0.5
-    """Share of the cycles that start mixture lasts."""
+    """Share of the cycles that a start from classes lasts."""
     angle_weight: Share = 1
     """Of the angle's part in the continuous KL term. 1 - the paper's, which charges an object for
     being turned."""

@@ -36,12 +36,12 @@ def named(kept: Mapping[str, np.ndarray], latents: int) -> list[str]:
         if left > _UNSURE:
             found.append(
                 f"classes collapsed: no image is told its class ({told}); lower beta_d, or set "
-                "training.start to mixture"
+                "training.start to mixture or pixels"
             )
         elif held.max() > _ALL:
             found.append(
                 f"classes collapsed: one holds {held.max():.0%} of the images ({told}); set "
-                "training.start to mixture, or raise training.marginal"
+                "training.start to mixture or pixels, or raise training.marginal"
             )
         elif empty := int((held < (1 - _ALL) / classes).sum()):
             found.append(

@@ -1,8 +1,9 @@
-"""Classes to start a training from: a mixture of normals of a description that no turn changes.
+"""Classes to start a training from: a mixture of normals, of the images or of what no turn changes.
 
 A rotational model with classes has two bad minima from random weights: one class takes all images
 before the others are of any use, or turned copies of one kind become classes. Started from classes
-that know nothing of the angle it only has to find the angles and to correct the classes.
+that know nothing of the angle it only has to find the angles and to correct the classes. Where all
+images lie the same way up, the pixels tell kinds apart better than what no turn changes.
 """
 
 import numpy as np
@@ -34,11 +35,11 @@ def describe(images: np.ndarray) -> np.ndarray:
     return (series * np.sqrt(radius)[:, None]).reshape(len(images), -1)
 
 
-def mixture(images: np.ndarray, classes: int, seed: int) -> np.ndarray:
-    """Fit a mixture of normals to the description and give the probabilities of its components.
+def mixture(described: np.ndarray, classes: int, seed: int) -> np.ndarray:
+    """Fit a mixture of normals and give the probabilities of its components.
 
     Args:
-        images: Shape (n, h, w).
+        described: A row an image: its pixels, or what `describe` makes of them. Shape (n, d).
         classes: K, components.
         seed: Of the fit.
 
@@ -52,10 +53,10 @@ def mixture(images: np.ndarray, classes: int, seed: int) -> np.ndarray:
     from sklearn.mixture import GaussianMixture
     from threadpoolctl import threadpool_limits
 
-    if len(images) < 2 * classes:
-        raise InputError(f"{len(images)} images are too few to start {classes} classes from")
-    described = describe(images)
-    few = min(_COMPONENTS, described.shape[1], max(1, len(images) // (4 * classes)))
+    count = len(described)
+    if count < 2 * classes:
+        raise InputError(f"{count} images are too few to start {classes} classes from")
+    few = min(_COMPONENTS, described.shape[1], max(1, count // (4 * classes)))
     with threadpool_limits(1):  # the same numbers whatever the threads
         parts = PCA(few, random_state=seed).fit_transform(described)
         parts /= parts[:, 0].std() or 1.0

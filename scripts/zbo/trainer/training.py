@@ -105,10 +105,10 @@ class Training:
         self.graphs: dict[tuple[int, int, bool], torch.cuda.CUDAGraph | None] = {}
         self.data = data.to(device)
         self.given, self.given_cycles = None, round(settings.start_share * len(self.beta))
-        if settings.start == "mixture" and self.problem.classes > 1:
-            given = start.mixture(
-                data.view(-1, *model.settings.image_shape).numpy(), self.problem.classes, seed
-            )
+        if settings.start != "random" and self.problem.classes > 1:
+            upright = data.view(-1, *model.settings.image_shape).numpy()
+            described = start.describe(upright) if settings.start == "mixture" else data.numpy()
+            given = start.mixture(described, self.problem.classes, seed)
             self.given = torch.as_tensor(given).to(self.data)
         # What a step reads and a captured step finds at the same place each time:
         size = min(settings.batch_size, len(data))
