@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
             "subset": prepared.subset,
             "simulated": prepared.simulated,
             "limits": np.array(prepared.limits),
+            "turned": prepared.turned,
             "names": np.array(prepared.names, dtype=str) if prepared.names else None,
             **prepared.places.datasets(),
         },

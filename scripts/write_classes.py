@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from zbo.base import command, storage
-from zbo.judge import answer
+from zbo.judge import angles, answer
 
 BLOCK = 1 << 14  # images looked at between two reads
 
@@ -18,9 +18,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="classes.csv")
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
-    unlike: list[np.ndarray] = []
-    storage.write_table(args.output, _rows(args.images, answer.read(args.model), unlike))
-    every = np.concatenate(unlike)
+    about = storage.read(args.images, kind="images", without=("images",))
+    seen: list[tuple[np.ndarray, ...]] = []
+    storage.write_table(args.output, _rows(args.images, about, answer.read(args.model), seen))
+    every, angle, classes, symmetry = map(np.concatenate, zip(*seen, strict=True))
     print(f"{args.output}: {len(every):,} images, {every.mean():.0%} unlike those of the training")
     if every.mean() > answer.WARNED:
         print(
@@ -28,15 +29,24 @@ def main(argv: list[str] | None = None) -> None:
             "than 99 % of those the model was trained on: they are unlike these, and their classes "
             "may mean little (column unlike)"
         )
+    if "turned" in about:
+        groups = classes
+        if "labels" in about:
+            groups = classes * (about["labels"].max() + 2) + about["labels"]
+        length = angles.resultant(angle, about["turned"], groups, symmetry)
+        print(
+            f"Angles follow those by which images were turned: resultant {length:.3f} (1 is best)"
+        )
 
 
-def _rows(path: str, kept: answer.Kept, unlike: list[np.ndarray]) -> Iterator[dict[str, Any]]:
-    """Give the rows of classes.csv, a block of images at a time, and keep which are unlike."""
-    about = storage.read(path, kind="images", without=("images",))
+def _rows(
+    path: str, about: dict, kept: answer.Kept, seen: list[tuple[np.ndarray, ...]]
+) -> Iterator[dict[str, Any]]:
+    """Give the rows of classes.csv, a block of images at a time, and keep what is summed up."""
     first = 0
     for images in storage.blocks(path, "images", BLOCK, kind="images"):
         found = kept.look(images)
-        unlike.append(found.unlike)
+        seen.append((found.unlike, found.angle, found.classes, found.symmetry))
         yield from answer.rows(found, about, first)
         first += len(images)
 

@@ -695,3 +695,16 @@ def test_label_files_that_do_not_fit_are_refused(tmp_path, pictures, name, text,
     path = saved(tmp_path / "x.npy", pictures)
     refused(files(path, labels=str(tmp_path / name)), tmp_path / name, said)
     refused(files(path, labels="/nowhere/y.txt"), "/nowhere/y.txt")
+
+
+def test_images_are_turned_by_the_angles_that_are_kept():
+    plain, turned = (
+        load(ImageSettings(source="digits", turn=t, subset=50), 0) for t in (False, True)
+    )
+    assert plain.turned is None and turned.turned.shape == (1797,)
+    np.testing.assert_array_equal(plain.subset, turned.subset)
+    assert turned.images.min() >= 0 and turned.images.max() <= 1
+    i = int(np.abs(turned.turned - 90).argmin())  # nearly a quarter turn
+    np.testing.assert_allclose(turned.images[i], np.rot90(plain.images[i]), atol=0.05)
+    again = load(ImageSettings(source="digits", turn=True, subset=50), 1)
+    assert not np.allclose(again.turned, turned.turned)

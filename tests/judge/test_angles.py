@@ -131,3 +131,20 @@ def test_a_trained_model_says_how_objects_are_turned():
         wrong = np.rad2deg(np.abs(wrapped(apart - mean(apart, 1))))
         assert not len(wrong) or (np.median(wrong) < 1 and np.quantile(wrong, 0.99) < 5)
         assert (np.rad2deg(sd[own]) < 10).all()
+
+
+def test_angles_that_follow_true_ones_but_for_a_constant_a_group_have_a_resultant_of_one():
+    rng = np.random.default_rng(0)
+    true, groups = rng.uniform(-180, 180, 60), np.arange(60) % 2
+    found = true + np.array([30, -70])[groups]
+    twofold = (found + 180 * rng.integers(2, size=60)) % 360
+    ones, twos = np.ones(60, int), np.full(60, 2)
+    assert angles.resultant(found, true, groups, ones) == pytest.approx(1)
+    assert angles.resultant(twofold, true, groups, twos) == pytest.approx(1)
+    assert angles.resultant(twofold, true, groups, ones) < 0.5
+    assert angles.resultant(found, true, 0 * groups, ones) == pytest.approx(
+        np.cos(np.pi * 50 / 180)
+    )
+    found[groups == 1] = np.nan  # a round class
+    assert angles.resultant(found, true, groups, ones) == pytest.approx(1)
+    assert np.isnan(angles.resultant(found, true, np.arange(60), ones))

@@ -86,6 +86,7 @@ KINDS: dict[str, Kind] = {
             "x": Dataset("image", "pixel of the page", "column of the window's centre, from 0"),
             "window": Dataset("image", "pixel of the page", "rows of the window"),
             "source": Dataset("image", "", "index in the source, before any were drawn or copied"),
+            "turned": Dataset("image", "degree", "counter-clockwise, with images.turn"),
             "pixel_size": Dataset("image", "nm", "side of a pixel of the page; NaN if unknown"),
             "pixel_unit": Dataset("", "", "unit of pixel_size"),
         },

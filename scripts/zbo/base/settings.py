@@ -215,6 +215,9 @@ class ImageSettings(Section):
     """Images used during the search, drawn by seed; the final models see all."""
     balance_subset: Flag = False
     """Draw equally many images of each class into the subset."""
+    turn: Flag = False
+    """Turn each image about its middle by an angle of its own, drawn by seed, and keep the angle
+    (turned in images.h5 and classes.csv): shows whether a model finds classes and angles again."""
 
 
 class TrajectorySettings(Section):

@@ -38,6 +38,7 @@ class ImageSet:
     simulated: bool = False  # not measured: whatever shows them has to say so
     places: Places | None = None  # where each comes from
     limits: tuple[float, float] = (0.0, 1.0)  # what became 0 and 1, of normalize: range and set
+    turned: np.ndarray | None = None  # (n,) float64, degrees counter-clockwise, where `turn` is set
 
 
 def load(settings: ImageSettings, seed: int) -> ImageSet:
@@ -84,11 +85,30 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
     if settings.balance is not None and labels is not None:
         order = balance(labels, names, settings.balance, _generator(seed, "balance"))
         images, labels, places = images[order], labels[order], places.take(order)
+    turned = turn(images, _generator(seed, "turn")) if settings.turn else None
     classes = (labels, names) if settings.balance_subset else ()
     subset = draw_subset(len(images), settings.subset, _generator(seed, "subset"), *classes)
     logger.info("%s: %d images, %d for the search", raw.origin, len(images), len(subset))
     simulated = settings.source == "nanoparticles" and not settings.path
-    return ImageSet(images, labels, subset, names, simulated, places, limits)
+    return ImageSet(images, labels, subset, names, simulated, places, limits, turned)
+
+
+def turn(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Turn each image about its middle, in place; what comes in from outside is as the edge.
+
+    Args:
+        images: Shape (n, h, w), in [0, 1].
+        rng: Where the angles come from.
+
+    Returns:
+        Angles, degrees counter-clockwise, from -180 to 180, shape (n,).
+    """
+    from skimage.transform import rotate
+
+    angles = rng.uniform(-180, 180, len(images))
+    for image, angle in zip(images, angles, strict=True):
+        image[:] = rotate(image, angle, mode="edge").clip(0, 1)
+    return angles
 
 
 def balance(
@@ -217,7 +237,7 @@ def _drawn(n: int, count: int, seed: int) -> np.ndarray:
 
 
 def _generator(seed: int, purpose: str) -> np.random.Generator:
-    key = ("count", "balance", "subset").index(purpose)
+    key = ("count", "balance", "subset", "turn").index(purpose)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(key,)))
 
 

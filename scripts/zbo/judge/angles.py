@@ -23,6 +23,7 @@ from zbo.trainer.network import Transform
 SAMPLED, FINE = 120, 360  # angles of a ring; of the posterior
 ORDERS = (12, 10, 8, 6, 5, 4, 3, 2)  # of rotational symmetry looked for; all divide FINE
 ALIKE = 0.8  # correlation of an image with itself, turned, from which on it is called symmetric
+GROUP = 10  # images from which on angles of a group are compared with true ones
 ROUND = 0.02  # share of its variance along the angle below which an image is called round
 
 
@@ -195,6 +196,31 @@ def mean(angles: np.ndarray, symmetry: int) -> float:
     known = angles[np.isfinite(angles)]
     m = max(symmetry, 1)
     return float(np.angle(np.exp(1j * m * known).sum()) / m) if len(known) else 0.0
+
+
+def resultant(
+    angles: np.ndarray, true: np.ndarray, groups: np.ndarray, symmetry: np.ndarray
+) -> float:
+    """Tell how well angles follow true ones, but for a constant that each group has of its own.
+
+    Args:
+        angles: Found, degrees, shape (n,); those that are NaN do not count.
+        true: Shape (n,), degrees.
+        groups: What has a constant of its own, such as class and label, shape (n,), int.
+        symmetry: Order of each image's, shape (n,), int.
+
+    Returns:
+        Length of the mean of exp(i m (angle - true)) within groups, from 0 (nothing) to 1; mean
+        over groups of 10 and more, weighed by their images. NaN if there is none.
+    """
+    lengths, counts = [], []
+    turns = np.exp(1j * symmetry * np.deg2rad(angles - true))
+    for group in np.unique(groups):
+        own = turns[(groups == group) & np.isfinite(angles)]
+        if len(own) >= GROUP:
+            lengths.append(np.abs(own.mean()))
+            counts.append(len(own))
+    return float(np.average(lengths, weights=counts)) if counts else float("nan")
 
 
 def symmetry(image: np.ndarray) -> int:

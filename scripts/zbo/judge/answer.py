@@ -316,6 +316,8 @@ def rows(
             row[f"latent_{j + 1}"] = f"{answer.latents[i, j]:.4f}"
             row[f"latent_{j + 1}_sd"] = f"{answer.latents_sd[i, j]:.4f}"
         row |= {"error": f"{answer.error[i]:.4f}", "unlike": int(answer.unlike[i])}
+        if "turned" in images:
+            row["turned"] = f"{images['turned'][at]:.1f}"
         if labels is not None:
             assert names is not None  # images.h5 holds both or neither
             label = labels[at]
