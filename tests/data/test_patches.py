@@ -263,6 +263,9 @@ def test_neighbours_are_painted_over(folder, tmp_path):
     area = (disks([(100, 100)]) == 60).sum()
     assert (dark["keep"][:2] > 1.2 * area).all()
     np.testing.assert_allclose(dark["paint"], area, rtol=0.08)
+    # The ground is even, whatever lay on it.
+    corners = cut(folder, patches | {"neighbours": "paint"}).images[:, :3, :3]
+    np.testing.assert_allclose(corners, 1, atol=0.02)
     (tmp_path / "t.csv").write_text("file,y,x\na.tif,100,100\n")
     with pytest.raises(InputError, match=r"neighbours.*outlines"):
         cut(folder, {"size": 32, "coordinates": str(tmp_path / "t.csv"), "neighbours": "paint"})

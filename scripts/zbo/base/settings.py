@@ -149,8 +149,8 @@ class PatchSettings(Section):
     """Where: your own as module:function, of a picture (h, w), giving (n, 2) of y and x, (n, 3)
     with diameters, or a label image."""
     neighbours: Literal["keep", "paint"] = "keep"
-    """Whether neighbours in a window are painted over with the ground around, where outlines are
-    known."""
+    """keep - windows as they are. paint - all but the particle itself is painted over with the
+    ground around it, where outlines are known."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:

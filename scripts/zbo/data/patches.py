@@ -24,6 +24,8 @@ logger = logging.getLogger(__name__)
 Y, X = ("y", "centroid-0", "row"), ("x", "centroid-1", "column", "col")
 DIAMETER, PAGE = ("diameter", "size"), ("page", "frame", "slice")
 MASKS = ("_cp_masks", "_masks", "_mask", "-mask", "_labels", "_label", "_seg")  # behind a name
+LEAST_GROUND = 0.05  # of a window, from which on its own ground is taken
+MARGIN = 0.06  # of a particle's size that is left around its outline
 IMAGEJ = ("label", "area", "mean")  # columns of ImageJ's tables
 
 
@@ -61,6 +63,9 @@ class Cutter:
         else:
             found = self.find(picture)
         values, outside, cut = picture.values, 0, 0
+        paint = None
+        if self.settings.neighbours == "paint" and len(found.y):
+            paint = _painter(picture, found)
         for i in range(len(found.y)):
             side = self._side(picture, found, i)
             # Rounded up at a half, always: Python's round would go now up, now down.
@@ -70,8 +75,8 @@ class Cutter:
                 continue
             place = np.s_[top : top + side, left : left + side]
             window = values[place]
-            if self.settings.neighbours == "paint":
-                window = _alone(window, found, place, i, picture)
+            if paint is not None:
+                window = paint(window, place, i)
             cut += 1
             yield Window(window, found.y[i] + at[0], found.x[i] + at[1], side)
         self.counts[picture.file] += cut
@@ -105,24 +110,53 @@ def in_pixels(length: float, unit: str, picture: Picture) -> float:
     return length / picture.pixel_size
 
 
-def _alone(window: np.ndarray, found: Found, place: Any, i: int, picture: Picture) -> np.ndarray:
-    """Paint over what belongs to other particles, with the median of the ground around."""
-    from scipy.ndimage import binary_dilation
+def _painter(picture: Picture, found: Found) -> Callable[[np.ndarray, Any, int], np.ndarray]:
+    """Make what paints all but one particle over with the ground around it, or of its picture.
+
+    Returns:
+        Of a window, its place in the picture, and which particle it shows: the window painted.
+
+    Raises:
+        InputError: If there are no outlines.
+    """
+    from scipy.ndimage import distance_transform_edt
 
     if found.outlines is None or found.outline is None:
         raise InputError(
             f"images.patches.neighbours: {picture.name}: places without outlines; paint needs "
             "masks, COCO outlines or particles"
         )
-    outlines = found.outlines[place]
-    mine = outlines == found.outline[i]
-    others = binary_dilation((outlines > 0) & ~mine, iterations=2) & ~mine
-    ground = window[(outlines == 0) & ~others]
-    if not ground.size:
-        ground = picture.values[found.outlines == 0]
-    painted = window.astype(float)
-    painted[others] = np.median(ground) if ground.size else np.median(window)
-    return painted.astype(window.dtype)
+    outlines, labels_of = found.outlines, found.outline
+    ground = _ground(picture.values, outlines)
+    of_picture = np.median(picture.values[ground] if ground.any() else picture.values)
+
+    def paint(window: np.ndarray, place: Any, i: int) -> np.ndarray:
+        here, around = outlines[place], ground[place]
+        mine = here == labels_of[i]
+        reach = max(2.0, MARGIN * math.sqrt(mine.sum()))  # outlines end within the edge's blur
+        painted = window.astype(float)
+        painted[(distance_transform_edt(~mine) > reach) | ((here > 0) & ~mine)] = (
+            np.median(window[around]) if around.mean() >= LEAST_GROUND else of_picture
+        )
+        return painted.astype(window.dtype)
+
+    return paint
+
+
+def _ground(values: np.ndarray, outlines: np.ndarray) -> np.ndarray:
+    """Find the pixels that show the ground: in no outline, and on its side of Otsu's threshold.
+
+    Between crowded particles most of what lies in no outline is of particles that were not found.
+    """
+    from skimage.filters import threshold_otsu
+
+    outside = outlines == 0
+    if not outside.any() or outside.all():
+        return outside
+    bright = values > threshold_otsu(values)
+    dark = values[~outside].mean() < values[outside].mean()  # particles are
+    ground = outside & (bright if dark else ~bright)
+    return ground if ground.any() else outside
 
 
 def _finder(settings: PatchSettings) -> Callable[[Picture], Found]:
