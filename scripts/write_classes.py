@@ -33,14 +33,9 @@ def main(argv: list[str] | None = None) -> None:
         groups = classes
         if "labels" in about:
             groups = classes * (about["labels"].max() + 2) + about["labels"]
-        # What half of a class has upside down its image need not show.
-        own, half = (
-            angles.resultant(angle, about["turned"], groups, m)
-            for m in (symmetry, np.full_like(symmetry, 2))
-        )
+        length = angles.resultant(angle, about["turned"], groups, symmetry)
         print(
-            f"Angles follow those by which images were turned: resultant {own:.2f} modulo each "
-            f"class's symmetry, {half:.2f} modulo half a turn (1 is best)"
+            f"Angles follow those by which images were turned: resultant {length:.2f} (1 is best)"
         )
 
 

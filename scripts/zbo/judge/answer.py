@@ -28,6 +28,7 @@ from zbo.trainer.loss import LEAST_SIGMA
 UNLIKE = 0.99  # quantile of the errors seen beyond which an image is unlike those
 TEXT = ("file", "label")  # columns of classes.csv that hold no numbers
 WARNED = 0.05  # share of unlike images from which on to warn; of a study's own 1 % are
+MEMBERS = 200  # of a class, that its symmetry is found from
 ROWS = 1 << 16  # image x pixel decoded at a time
 
 
@@ -161,7 +162,8 @@ def keep(
         The kept models, with classes, symmetries and angles that fit together.
     """
     best = int(np.argmax(objectives))
-    posteriors = [voted(jrvae.encode(model, images).probabilities) for model in models]
+    encodings = [jrvae.encode(model, images) for model in models]
+    posteriors = [voted(one.probabilities) for one in encodings]
     agreed = consensus.find(posteriors, seed)
     classes = agreed.probabilities(posteriors).argmax(1)
     count = agreed.parts.shape[2]
@@ -169,7 +171,7 @@ def keep(
     own = linear_sum_assignment(shared.T, maximize=True)[1]
     symmetry = np.ones(count, int)
     if "r" in models[best].settings.invariances:
-        symmetry = _symmetries(models[best], own)
+        symmetry = _symmetries(models[best], encodings[best].z_mean, classes, own)
     sigma = _sigma(models[best], images, own[classes])
     none = np.zeros(count), np.full(101, np.inf)
     first = Kept(models, best, agreed, own, symmetry, *none, sigma).look(images)
@@ -343,11 +345,21 @@ def _sigma(model: Any, images: np.ndarray, own: np.ndarray) -> float:
     return max(np.sqrt(squares / images.size), LEAST_SIGMA)
 
 
-def _symmetries(model: Any, own: np.ndarray) -> np.ndarray:
+def _symmetries(model: Any, z: np.ndarray, classes: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Find the symmetry of each class: of the mean of what its members are taken for, upright.
+
+    Latents may turn an object over, so that a class holds it both ways up and its mean is twofold
+    though no member is.
+    """
     polar = angles.Polar(tuple(model.settings.image_shape))
-    z = np.zeros((len(own), model.z_dim), np.float32)
-    lying = angles.decoded(model, z, own, polar.coordinates)
-    return np.array([angles.symmetry(one) for one in lying.reshape(len(own), -1, angles.SAMPLED)])
+    found = np.ones(len(own), int)
+    for c in range(len(own)):
+        members = np.flatnonzero(classes == c)
+        some = members[:: max(1, len(members) // MEMBERS)]
+        if len(some):
+            lying = angles.decoded(model, z[some], np.full(len(some), own[c]), polar.coordinates)
+            found[c] = angles.symmetry(lying.mean(0).reshape(-1, angles.SAMPLED))
+    return found
 
 
 def _placed(model: Any, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
