@@ -61,7 +61,7 @@ def test_a_class_that_holds_an_object_both_ways_up_is_twofold(monkeypatch):
 
     monkeypatch.setattr(answer.angles, "decoded", decoded)
     z, classes = np.array([1, 1, 1, 1, -1, 1, -1, 1]), np.repeat([0, 1], 4)
-    found = answer._symmetries(small(image_shape=SHAPE), z, classes, np.array([1, 0, 2]))
+    found = answer._symmetries(shaken(small(image_shape=SHAPE)), z, classes, np.array([1, 0, 2]))
     assert found.tolist() == [1, 2, 1]  # the last has no members
 
 
