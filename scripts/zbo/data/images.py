@@ -94,7 +94,7 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
 
 
 def turn(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Turn each image about its middle, in place; what comes in from outside is as the edge.
+    """Turn each image about its middle, in place; what comes in from outside is its edge's median.
 
     Args:
         images: Shape (n, h, w), in [0, 1].
@@ -107,7 +107,8 @@ def turn(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
     angles = rng.uniform(-180, 180, len(images))
     for image, angle in zip(images, angles, strict=True):
-        image[:] = rotate(image, angle, mode="edge").clip(0, 1)
+        edge = np.concatenate((image[[0, -1]].ravel(), image[1:-1, [0, -1]].ravel()))
+        image[:] = rotate(image, angle, cval=np.median(edge)).clip(0, 1)
     return angles
 
 
