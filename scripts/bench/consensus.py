@@ -52,10 +52,10 @@ def main(argv: list[str] | None = None) -> None:
             single = [_judge(own.argmax(1), unheard, labels) for own in said]
             told.setdefault("single", []).append(np.mean(single, axis=0))
         for name, values in told.items():
-            mean, error = np.mean(values, 0), np.std(values, 0) / np.sqrt(len(values))
+            mean, spread = np.mean(values, 0), np.std(values, 0)
             row = {"study": folder.name, "way": name, "seeds": args.seeds, "of": len(posteriors)}
-            for key, m, e in zip(("agreement", "accuracy", "ari"), mean, error, strict=True):
-                row |= {key: f"{m:.4f}", f"{key}_error": f"{e:.4f}"}
+            for key, m, sd in zip(("agreement", "accuracy", "ari"), mean, spread, strict=True):
+                row |= {key: f"{m:.4f}", f"{key}_sd": f"{sd:.4f}"}
             rows.append(row)
             print(row, flush=True)
     storage.write_table(args.output, rows)
@@ -65,7 +65,8 @@ def _read(folder: Path, model: str) -> tuple[np.ndarray | None, list[np.ndarray]
     """Read labels, shape (n,), and the posteriors of a model's seeds that trained."""
     images = storage.read(folder / "images.h5", kind="images", without=("images",))
     found = [
-        storage.read(path, kind="model") for path in sorted(folder.glob(f"models/{model}-*.h5"))
+        storage.read(path, kind="model")
+        for path in sorted(folder.glob(f"models/{model}-[0-9]*.h5"))
     ]
     return images.get("labels"), [one["probabilities"] for one in found if "probabilities" in one]
 

@@ -214,9 +214,9 @@ def test_ones_own_images_need_a_path_and_classes_alone():
     assert found["trajectories"]["bounds"] == [1, 50]
     assert found["trajectories"]["cycles"] == config.OF_FILES["trajectories"]["cycles"]
     assert found["training"]["start"] == "mixture"
-    for still in (["t"], []):
-        settings = said | {"model": {"classes": 3, "invariances": still}}
-        assert config.check(settings, "mine.yaml")["training"]["start"] == "pixels"
+    for free, start in (([], "pixels"), (["s"], "pixels"), (["t"], "mixture"), (["r"], "mixture")):
+        settings = said | {"model": {"classes": 3, "invariances": free}}
+        assert config.check(settings, "mine.yaml")["training"]["start"] == start
 
 
 def test_defaults_of_own_images_are_of_no_other_source():

@@ -10,8 +10,9 @@ from test_images import refused
 
 from zbo.base.errors import InputError
 from zbo.base.settings import PatchSettings
-from zbo.data import particles
+from zbo.data import particles, patches
 from zbo.data.images import ImageSettings, load
+from zbo.data.pictures import Picture
 
 
 def disks(places, shape=(200, 260), radius=14, ground=200, inside=60):
@@ -263,12 +264,60 @@ def test_neighbours_are_painted_over(folder, tmp_path):
     area = (disks([(100, 100)]) == 60).sum()
     assert (dark["keep"][:2] > 1.2 * area).all()
     np.testing.assert_allclose(dark["paint"], area, rtol=0.08)
-    # The ground is even, whatever lay on it.
-    corners = cut(folder, patches | {"neighbours": "paint"}).images[:, :3, :3]
-    np.testing.assert_allclose(corners, 1, atol=0.02)
     (tmp_path / "t.csv").write_text("file,y,x\na.tif,100,100\n")
     with pytest.raises(InputError, match=r"neighbours.*outlines"):
         cut(folder, {"size": 32, "coordinates": str(tmp_path / "t.csv"), "neighbours": "paint"})
+
+
+def crowd(kind):
+    """Disks on a ground, the left one of each pair outlined; picture, label image, ground."""
+    rng = np.random.default_rng(0)
+    y, x = np.indices((300, 400))
+    ground, noise = np.full(y.shape, 130.0), 3
+    if kind == "uneven":
+        ground = 100 + 120 * x / 400
+    elif kind == "vacuum":
+        ground[:, :120] = 230
+    elif kind == "noisy":
+        noise = 60
+    picture, labels = ground.copy(), np.zeros(y.shape, np.int32)
+    depth = 60 if kind == "bright" else -60
+    for k, (row, column) in enumerate(np.mgrid[50:300:100, 50:400:100].reshape(2, -1).T):
+        labels[np.hypot(y - row, x - column) < 18] = k + 1
+        picture[np.hypot(y - row, x - column) < 18] += depth
+        picture[np.hypot(y - row, x - column - 34) < 14] += depth
+    if kind == "crowded":  # three fifths of the rest are of particles that nobody outlined
+        picture[((y // 14 + x // 14) % 5 < 3) & (labels == 0) & (picture == ground)] += depth
+    picture += rng.normal(0, noise, y.shape)
+    if kind == "hot":
+        picture = picture.astype(np.uint32)
+        picture[3, 3] = 2**32 - 1
+    return picture, labels, ground
+
+
+@pytest.mark.parametrize("kind", ["even", "crowded", "uneven", "vacuum", "noisy", "bright", "hot"])
+def test_all_but_the_particle_is_painted_as_the_ground_is_there(kind):
+    picture, labels, ground = crowd(kind)
+    found = particles.of_outlines(labels)
+    paint = patches._painter(Picture(picture, "a.tif"), found)
+    for i, (row, column) in enumerate(zip(found.y, found.x, strict=True)):
+        place = np.s_[int(row) - 35 : int(row) + 35, int(column) - 35 : int(column) + 35]
+        painted = paint(picture[place], place, i)
+        away = np.hypot(*(np.indices((70, 70)) - 35)) > 24
+        assert np.ptp(painted[away]) == 0  # the other disk is gone, whether outlined or not
+        assert painted[away][0] == pytest.approx(np.median(ground[place][away]), abs=7)
+        np.testing.assert_array_equal(painted[30:40, 30:40], picture[place][30:40, 30:40])
+
+
+def test_particles_that_others_cover_are_left_out_and_counted(tmp_path, caplog):
+    tifffile.imwrite(tmp_path / "a.tif", disks(PLACES[:2]))
+    corners = [[35, 25, 92, 25, 92, 55, 35, 55], [40, 30, 60, 30, 60, 50, 40, 50]]
+    annotations = [{"image_id": 0, "segmentation": [c]} for c in (corners[1], corners[0])]
+    outlines = {"images": [{"id": 0, "file_name": "a.tif"}], "annotations": annotations}
+    (tmp_path / "c.json").write_text(json.dumps(outlines))
+    where = {"size": 50, "coordinates": str(tmp_path / "c.json"), "neighbours": "paint"}
+    assert len(cut(tmp_path / "a.tif", where).images) == 1
+    assert "a.tif: 1 particles are left out" in caplog.text
 
 
 def test_patches_are_scaled_by_themselves_or_by_their_picture(tmp_path):

@@ -85,6 +85,26 @@ def test_symmetry():
     assert found == [1, 2, 4, 0]
 
 
+@pytest.mark.parametrize(
+    ("share", "expected"), [(0, 1), (0.02, 1), (0.1, 2), (0.5, 2), (0.9, 2), (1, 1)]
+)
+def test_a_class_that_holds_an_object_both_ways_up_is_twofold(share, expected):
+    (up,), (down,) = (Polar(SHAPE).of(one[None]) for one in (bar(), bar()[::-1, ::-1]))
+    rng = np.random.default_rng(0)
+    members = np.array([down] * round(100 * share) + [up] * round(100 * (1 - share)))
+    members = members + 0.05 * rng.standard_normal(members.shape)
+    assert angles.common_symmetry(members) == expected
+
+
+def test_a_class_has_the_symmetry_of_most_members():
+    """However they lie: a letter turned every way is not round."""
+    polar, cross = Polar(SHAPE), np.maximum(bar(both=True), bar(both=True).T)
+    several = [rotate(bar(), d) for d in (10, 20, -30)] + [cross] * 5
+    assert angles.common_symmetry(polar.of(np.array(several))) == 4
+    hands = polar.of(np.array([rotate(bar(), d) for d in range(-80, 81, 5)]))
+    assert angles.common_symmetry(hands) == 1
+
+
 def test_angles_are_modulo_the_symmetry():
     where = np.rad2deg(2 * np.pi * np.arange(360) / 360)
     twice = np.cos(2 * np.deg2rad(where - 100))[None] * 20  # 100 or 280 degrees
@@ -139,12 +159,23 @@ def test_angles_that_follow_true_ones_but_for_a_constant_a_group_have_a_resultan
     found = true + np.array([30, -70])[groups]
     twofold = (found + 180 * rng.integers(2, size=60)) % 360
     ones, twos = np.ones(60, int), np.full(60, 2)
-    assert angles.resultant(found, true, groups, ones) == pytest.approx(1)
-    assert angles.resultant(twofold, true, groups, twos) == pytest.approx(1)
-    assert angles.resultant(twofold, true, groups, ones) < 0.5
-    assert angles.resultant(found, true, 0 * groups, ones) == pytest.approx(
-        np.cos(np.pi * 50 / 180)
+    assert angles.resultant(found, true, groups, ones) == (pytest.approx(1), 1)
+    assert angles.resultant(twofold, true, groups, twos) == (pytest.approx(1), 1)
+    assert angles.resultant(twofold, true, groups, ones)[0] < 0.5
+    # Two equal groups, 100 degrees apart.
+    (length, _), square = (
+        angles.resultant(found, true, 0 * groups, ones),
+        np.cos(np.pi * 5 / 18) ** 2,
     )
+    assert length == pytest.approx(np.sqrt((60 * square - 1) / 59))
     found[groups == 1] = np.nan  # a round class
-    assert angles.resultant(found, true, groups, ones) == pytest.approx(1)
-    assert np.isnan(angles.resultant(found, true, np.arange(60), ones))
+    assert angles.resultant(found, true, groups, ones) == (pytest.approx(1), 0.5)
+    length, share = angles.resultant(found, true, np.arange(60), ones)
+    assert np.isnan(length) and share == 0
+
+
+def test_angles_of_chance_have_a_resultant_of_about_nothing():
+    rng = np.random.default_rng(0)
+    found, true = rng.uniform(-180, 180, (2, 3000))
+    length, _ = angles.resultant(found, true, np.arange(3000) % 250, np.ones(3000, int))
+    assert length < 0.17  # 0.25 where the bias of groups of twelve is left in

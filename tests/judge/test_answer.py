@@ -49,22 +49,6 @@ def test_what_is_read_says_what_was_written(kept, tmp_path):
     )
 
 
-def test_a_class_that_holds_an_object_both_ways_up_is_twofold(monkeypatch):
-    """Its latent says which way; each image by itself has no symmetry."""
-    polar = answer.angles.Polar(SHAPE)
-    image = np.zeros((1, *SHAPE))
-    image[0, 5, 6:] = 1  # a hand that points to the right
-    up, down = polar.of(image), polar.of(image[:, ::-1, ::-1])
-
-    def decoded(model, z, classes, coordinates):
-        return np.where(z[:, None] > 0, up.ravel(), down.ravel())
-
-    monkeypatch.setattr(answer.angles, "decoded", decoded)
-    z, classes = np.array([1, 1, 1, 1, -1, 1, -1, 1]), np.repeat([0, 1], 4)
-    found = answer._symmetries(shaken(small(image_shape=SHAPE)), z, classes, np.array([1, 0, 2]))
-    assert found.tolist() == [1, 2, 1]  # the last has no members
-
-
 def test_batches_change_nothing(kept, monkeypatch):
     images = some_images(9, SHAPE, seed=4)
     whole = kept.look(images)

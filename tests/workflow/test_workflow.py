@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import time
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import h5py
@@ -192,6 +193,13 @@ def test_every_dataset_says_what_it_is(finished):
                     assert known is None or item.ndim in known, f"{path}: {name}: {item.shape}"
 
             file.visititems(told)
+
+
+def test_every_column_says_what_it_is(finished):
+    for name, (_, columns) in files.TABLES.items():
+        with open(finished / "results/test" / name) as file:
+            for column in next(csv.reader(file)):
+                assert any(fnmatchcase(column, known) for known in columns), f"{name}: {column}"
 
 
 def test_the_report_tells_of_the_study(finished):

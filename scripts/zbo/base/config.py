@@ -177,8 +177,9 @@ def check(settings: dict[str, Any], source: str) -> dict[str, Any]:
     if isinstance(images, dict) and images.get("source") == "files":
         defaults, model = OF_FILES, settings.get("model")
         invariances = model.get("invariances") if isinstance(model, dict) else None
-        if isinstance(invariances, list) and "r" not in invariances:
-            defaults = _laid_over(OF_FILES, {"training": {"start": "pixels"}})  # none is turned
+        if isinstance(invariances, list) and not {"r", "t"} & set(map(str, invariances)):
+            # None is turned or shifted.
+            defaults = _laid_over(OF_FILES, {"training": {"start": "pixels"}})
         unsaid = [
             f"{section}.{key}={value}"
             for section, keys in defaults.items()

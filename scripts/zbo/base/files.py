@@ -350,6 +350,78 @@ KINDS: dict[str, Kind] = {
     ),
 }
 
+# Tables for people, a column each; "*" stands for a number.
+TABLES = {
+    "classes.csv": (
+        "What is known of each image, by all seeds of the recommended trajectory together and, "
+        "from `angle` on, by the model kept. Empty where the model has no such thing.",
+        {
+            "image": "which, from 0: a row of images.h5 and images.csv",
+            "file": "the file it comes from",
+            "page": "page of that file, from 0",
+            "y": "row of its middle there, pixels",
+            "x": "column likewise",
+            "class": "from 1, the largest first",
+            "probability": "of that class: the seeds' votes",
+            "agreement": "share of the seeds whose own class means this one",
+            "angle": "degrees counter-clockwise from how its class lies on average, known up to a "
+            "full turn / symmetry; empty where the class is round",
+            "angle_sd": "how sure that is: standard deviation, degrees",
+            "symmetry": "of its class: turned by a full turn / this, it looks the same; 0 is round",
+            "shift_y": "of the object from the middle, pixels down",
+            "shift_x": "likewise to the right",
+            "scale": "size of the object over that of its class",
+            "latent_*": "what else varies, each about normal with mean 0 and deviation 1",
+            "latent_*_sd": "how sure that is: standard deviation",
+            "error": "of the model's reconstruction: root mean square, of a range from 0 to 1",
+            "unlike": "1 where that is larger than for 99 % of the images the model was trained on",
+            "turned": "degrees by which it was turned, with images.turn",
+            "label": "what it is labelled, where labels are given",
+        },
+    ),
+    "images.csv": (
+        "Where each image comes from.",
+        {
+            "image": "which, from 0",
+            "file": "the file it comes from",
+            "page": "page of that file, from 0",
+            "y": "row of its middle there, pixels",
+            "x": "column likewise",
+            "window": "rows of the window it was cut out by, pixels",
+            "source_index": "which in the source, before any were drawn or copied",
+            "label": "what it is labelled",
+            "subset": "1 where the search uses it",
+            "pixel_size_nm": "side of a pixel, where known",
+        },
+    ),
+    "scores.csv": (
+        "Every model and seed; what the seeds of a model agree on (consensus-NAME); and, where "
+        "there are labels, clusters of the pixels and of what no turn changes (turned-NAME).",
+        {
+            "model": "which, see compare.models",
+            "classes": "of the model; 0 where it has none",
+            "replicate": "which of its seeds, or of a consensus how many",
+            "seed": "its seed",
+            "status": "done, or why it failed",
+            "accuracy": "share rightly sorted, each class given a label of its own, as suits best",
+            "ari": "adjusted Rand index with the labels: 1 the same, 0 chance",
+            "nmi": "normalized mutual information with the labels, 0 to 1",
+            "purity": "share rightly sorted where several classes may have the same label",
+            "extracted": "labels that make up half of a class or more",
+            "rotation": "share of the latents that is rotation",
+            "objective": "what is searched for; of two the first",
+            "l1": "how far classes are apart (table 2)",
+            "l2": "how far images within a class are apart (table 2)",
+            "information": "what the class tells about the image, nats",
+            "factors": "what the latents tell about it beside the class, nats",
+            "active": "latents that tell anything",
+            "loss": "of the last cycle, nats per image",
+            "seconds": "the training took",
+            "collapse": "what it failed to learn, and what to change",
+        },
+    ),
+}
+
 # Older results: seven kinds were one.
 FORMER = {kind: "candidates" for kind in (*CANDIDATES, "ground_design")}
 

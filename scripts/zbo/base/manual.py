@@ -68,14 +68,25 @@ def _keys() -> str:
         else:
             plain[""]["properties"][name] = part
     for name, part in plain.items():
-        lines += [f"### `{name}`" if name else "### The study itself", "", part["description"], ""]
-        lines += ["| key | values | default | meaning |", "| --- | --- | --- | --- |"]
-        for key, about in part["properties"].items():
-            needed = key in part.get("required", [])
-            default = "has to be given" if needed else f"`{json.dumps(about['default'])}`"
-            lines.append(_row(f"`{key}`", _values(about), default, about["description"]))
-        lines.append("")
+        lines += _section(name, part)
     return "\n".join(lines)
+
+
+def _section(name: str, part: dict[str, Any]) -> list[str]:
+    """Write the table of a section, and of those within it."""
+    own = config.OF_FILES.get(name, {})
+    lines = [f"### `{name}`" if name else "### The study itself", "", part["description"], ""]
+    lines += ["| key | values | default | meaning |", "| --- | --- | --- | --- |"]
+    within = []
+    for key, about in part["properties"].items():
+        needed = key in part.get("required", [])
+        default = "has to be given" if needed else f"`{json.dumps(about['default'])}`"
+        if key in own:
+            default += f"; of your own images `{json.dumps(own[key])}`"
+        lines.append(_row(f"`{key}`", _values(about), default, about["description"]))
+        if "properties" in about:
+            within += _section(f"{name}.{key}", about)
+    return [*lines, "", *within]
 
 
 def _values(about: dict[str, Any]) -> str:
@@ -113,8 +124,14 @@ def _files() -> str:
     lines = [
         "## What each file of results/NAME holds",
         "",
-        "Read one with `zbo.base.storage.read(path, kind=...)` or any viewer of HDF5, which shows",
-        "the same words. A dimension in brackets is there where β_d is searched, too.",
+    ]
+    for path, (text, columns) in files.TABLES.items():
+        lines += [f"### `{path}`", "", text, "", "| column | meaning |", "| --- | --- |"]
+        lines += [_row(f"`{column}`", about) for column, about in columns.items()]
+        lines.append("")
+    lines += [
+        "The rest is HDF5. Read it with `zbo.base.storage.read(path, kind=...)` or any viewer,",
+        "which shows the same words. A dimension in brackets is there where β_d is searched, too.",
         "",
     ]
     for name, kind in files.KINDS.items():

@@ -217,7 +217,8 @@ class ImageSettings(Section):
     """Draw equally many images of each class into the subset."""
     turn: Flag = False
     """Turn each image about its middle by an angle of its own, drawn by seed, and keep the angle
-    (turned in images.h5 and classes.csv): shows whether a model finds classes and angles again."""
+    (turned in images.h5 and classes.csv): shows whether a model finds classes and angles again.
+    What lies outside the inscribed circle is filled up, as it would tell the angle by itself."""
 
 
 class TrajectorySettings(Section):

@@ -94,7 +94,10 @@ def load(settings: ImageSettings, seed: int) -> ImageSet:
 
 
 def turn(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Turn each image about its middle, in place; what comes in from outside is its edge's median.
+    """Turn each image about its middle, in place.
+
+    What lies outside the inscribed circle would tell the angle by the frame that turned with it:
+    it becomes the median of the circle's rim.
 
     Args:
         images: Shape (n, h, w), in [0, 1].
@@ -105,10 +108,15 @@ def turn(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """
     from skimage.transform import rotate
 
+    h, w = images.shape[1:]
+    row, column = np.ogrid[:h, :w]
+    away = np.hypot(row - (h - 1) / 2, column - (w - 1) / 2)
+    outside = away > (min(h, w) - 1) / 2
+    rim = ~outside & (away > (min(h, w) - 1) / 2 - 1)
     angles = rng.uniform(-180, 180, len(images))
     for image, angle in zip(images, angles, strict=True):
-        edge = np.concatenate((image[[0, -1]].ravel(), image[1:-1, [0, -1]].ravel()))
-        image[:] = rotate(image, angle, cval=np.median(edge)).clip(0, 1)
+        image[:] = rotate(image, angle).clip(0, 1)
+        image[outside] = np.median(image[rim])
     return angles
 
 

@@ -24,7 +24,10 @@ logger = logging.getLogger(__name__)
 Y, X = ("y", "centroid-0", "row"), ("x", "centroid-1", "column", "col")
 DIAMETER, PAGE = ("diameter", "size"), ("page", "frame", "slice")
 MASKS = ("_cp_masks", "_masks", "_mask", "-mask", "_labels", "_label", "_seg")  # behind a name
-LEAST_GROUND = 0.05  # of a window, from which on its own ground is taken
+SMOOTH = (
+    0.03  # of a diameter: standard deviation by which noise is smoothed to tell ground from rest
+)
+GROUND = 0.9  # quantile of what lies in no outline that is surely ground, if particles are dark
 MARGIN = 0.06  # of a particle's size that is left around its outline
 IMAGEJ = ("label", "area", "mean")  # columns of ImageJ's tables
 
@@ -62,7 +65,7 @@ class Cutter:
             found = self.find(whole).within(*at, picture.values.shape)
         else:
             found = self.find(picture)
-        values, outside, cut = picture.values, 0, 0
+        values, outside, covered, cut = picture.values, 0, 0, 0
         paint = None
         if self.settings.neighbours == "paint" and len(found.y):
             paint = _painter(picture, found)
@@ -76,11 +79,21 @@ class Cutter:
             place = np.s_[top : top + side, left : left + side]
             window = values[place]
             if paint is not None:
-                window = paint(window, place, i)
+                painted = paint(window, place, i)
+                if painted is None:
+                    covered += 1
+                    continue
+                window = painted
             cut += 1
             yield Window(window, found.y[i] + at[0], found.x[i] + at[1], side)
         self.counts[picture.file] += cut
         logger.info("%s: %d patches, %d more at its edges left out", picture.name, cut, outside)
+        if covered:
+            logger.warning(
+                "%s: %d particles are left out, as later outlines cover theirs",
+                picture.name,
+                covered,
+            )
 
     def _side(self, picture: Picture, found: Found, i: int) -> int:
         if self.settings.relative is not None:
@@ -110,53 +123,80 @@ def in_pixels(length: float, unit: str, picture: Picture) -> float:
     return length / picture.pixel_size
 
 
-def _painter(picture: Picture, found: Found) -> Callable[[np.ndarray, Any, int], np.ndarray]:
-    """Make what paints all but one particle over with the ground around it, or of its picture.
+def _painter(picture: Picture, found: Found) -> Callable[[np.ndarray, Any, int], np.ndarray | None]:
+    """Make what paints all but one particle over with the ground around it.
+
+    What lies in no outline is ground or, between crowded particles, mostly of ones not found. So
+    only the end of its range that is farthest from the particle says how the ground looks: pixels
+    nearer to that end than to the particle, smoothed, as noise would take some to either side.
+    Where a window shows nothing of it, the picture's own ground stands in.
 
     Returns:
-        Of a window, its place in the picture, and which particle it shows: the window painted.
+        Of a window, its place in the picture, and which particle it shows: the window painted;
+        None where other outlines cover the particle's own.
 
     Raises:
         InputError: If there are no outlines.
     """
-    from scipy.ndimage import distance_transform_edt
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
 
     if found.outlines is None or found.outline is None:
         raise InputError(
             f"images.patches.neighbours: {picture.name}: places without outlines; paint needs "
             "masks, COCO outlines or particles"
         )
-    outlines, labels_of = found.outlines, found.outline
-    ground = _ground(picture.values, outlines)
-    of_picture = np.median(picture.values[ground] if ground.any() else picture.values)
+    outlines, own = found.outlines, found.outline
+    values, outside = picture.values.astype(float), outlines == 0
+    known = found.diameter[np.isfinite(found.diameter)]
+    typical = float(np.median(known)) if len(known) else 0.0
+    smooth = gaussian_filter(values, max(2.0, SMOOTH * typical))
+    if not outside.any():
+        raise InputError(
+            f"images.patches.neighbours: {picture.name}: outlines hold all of it; paint needs "
+            "particles on a ground, keep leaves windows as they are"
+        )
+    dark = outside.all() or smooth[~outside].mean() < smooth[outside].mean()
+    surely = GROUND if dark else 1 - GROUND
 
-    def paint(window: np.ndarray, place: Any, i: int) -> np.ndarray:
-        here, around = outlines[place], ground[place]
-        mine = here == labels_of[i]
+    def ground(place: Any, mine: np.ndarray) -> tuple[np.ndarray, float]:
+        """Which pixels show the ground, and how far it is from the particle."""
+        shown, seen = smooth[place], outside[place]
+        if not (seen.any() and mine.any()):
+            return np.zeros_like(seen), 0.0
+        end, middle = np.quantile(shown[seen], surely), np.median(shown[mine])
+        return seen & (abs(shown - end) <= abs(shown - middle)), abs(end - middle)
+
+    def of_own(i: int) -> float:
+        place = _around(found, i, values.shape)
+        return ground(place, outlines[place] == own[i])[1]
+
+    enough = np.median([of_own(i) for i in range(len(found.y))]) / 2
+    all_of_it = ground(np.s_[:, :], ~outside)[0]
+    everywhere = np.median(values[all_of_it] if all_of_it.any() else values)
+
+    def paint(window: np.ndarray, place: Any, i: int) -> np.ndarray | None:
+        here = outlines[place]
+        mine = here == own[i]
+        if not mine.any():
+            return None
+        shows, far = ground(place, mine)
         reach = max(2.0, MARGIN * math.sqrt(mine.sum()))  # outlines end within the edge's blur
         painted = window.astype(float)
         painted[(distance_transform_edt(~mine) > reach) | ((here > 0) & ~mine)] = (
-            np.median(window[around]) if around.mean() >= LEAST_GROUND else of_picture
+            np.median(window[shows]) if far >= enough and shows.any() else everywhere
         )
         return painted.astype(window.dtype)
 
     return paint
 
 
-def _ground(values: np.ndarray, outlines: np.ndarray) -> np.ndarray:
-    """Find the pixels that show the ground: in no outline, and on its side of Otsu's threshold.
-
-    Between crowded particles most of what lies in no outline is of particles that were not found.
-    """
-    from skimage.filters import threshold_otsu
-
-    outside = outlines == 0
-    if not outside.any() or outside.all():
-        return outside
-    bright = values > threshold_otsu(values)
-    dark = values[~outside].mean() < values[outside].mean()  # particles are
-    ground = outside & (bright if dark else ~bright)
-    return ground if ground.any() else outside
+def _around(found: Found, i: int, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Give a square of twice a particle's diameter about it, as far as the picture goes."""
+    half = found.diameter[i] if np.isfinite(found.diameter[i]) else 0.1 * min(shape)
+    rows, columns = (
+        slice(max(0, int(c - half)), max(0, int(c + half) + 1)) for c in (found.y[i], found.x[i])
+    )
+    return rows, columns
 
 
 def _finder(settings: PatchSettings) -> Callable[[Picture], Found]:

@@ -23,6 +23,7 @@ from zbo.trainer.network import Transform
 SAMPLED, FINE = 120, 360  # angles of a ring; of the posterior
 ORDERS = (12, 10, 8, 6, 5, 4, 3, 2)  # of rotational symmetry looked for; all divide FINE
 ALIKE = 0.8  # correlation of an image with itself, turned, from which on it is called symmetric
+OVER = 0.05  # share of a class that lies the other way up, from which on it counts as twofold
 GROUP = 10  # images from which on angles of a group are compared with true ones
 ROUND = 0.02  # share of its variance along the angle below which an image is called round
 
@@ -200,7 +201,7 @@ def mean(angles: np.ndarray, symmetry: int) -> float:
 
 def resultant(
     angles: np.ndarray, true: np.ndarray, groups: np.ndarray, symmetry: np.ndarray
-) -> float:
+) -> tuple[float, float]:
     """Tell how well angles follow true ones, but for a constant that each group has of its own.
 
     Args:
@@ -210,17 +211,20 @@ def resultant(
         symmetry: Order of each image's, shape (n,), int.
 
     Returns:
-        Length of the mean of exp(i m (angle - true)) within groups, from 0 (nothing) to 1; mean
-        over groups of 10 and more, weighed by their images. NaN if there is none.
+        Length of the mean of exp(i m (angle - true)) within groups, 0 by chance and 1 at best (its
+        square without the bias of few images); mean over groups of 10 and more, weighed by their
+        images, NaN if there is none; and the share of all images that they hold.
     """
     lengths, counts = [], []
     turns = np.exp(1j * symmetry * np.deg2rad(angles - true))
     for group in np.unique(groups):
         own = turns[(groups == group) & np.isfinite(angles)]
-        if len(own) >= GROUP:
-            lengths.append(np.abs(own.mean()))
-            counts.append(len(own))
-    return float(np.average(lengths, weights=counts)) if counts else float("nan")
+        if (n := len(own)) >= GROUP:
+            square = (n * np.abs(own.mean()) ** 2 - 1) / (n - 1)
+            lengths.append(np.sqrt(max(0.0, square)))
+            counts.append(n)
+    length = float(np.average(lengths, weights=counts)) if counts else float("nan")
+    return length, sum(counts) / len(angles)
 
 
 def symmetry(image: np.ndarray) -> int:
@@ -244,3 +248,30 @@ def symmetry(image: np.ndarray) -> int:
         if (within * np.cos(2 * np.pi * frequency / m)).sum() >= ALIKE * within.sum():
             return m
     return 1
+
+
+def common_symmetry(images: np.ndarray) -> int:
+    """Find the order of the symmetry that images of one class have in common.
+
+    It is what most of them have. But latents may turn an object over: a class that holds it both
+    ways up does not say which, and counts as twofold.
+
+    Args:
+        images: Members of the class, upright, in polar coordinates, shape (n, rings, SAMPLED).
+
+    Returns:
+        As `symmetry`.
+    """
+    orders, counts = np.unique([symmetry(one) for one in images], return_counts=True)
+    order = int(orders[counts.argmax()])
+    if order != 1:
+        return order
+    weighed = images - images.mean(2, keepdims=True)
+    weighed = weighed * np.sqrt(np.arange(images.shape[1]) + 0.5)[:, None]
+    flat, over = (
+        turned.reshape(len(images), -1) for turned in (weighed, np.roll(weighed, SAMPLED // 2, 2))
+    )
+    as_it_is, turned_over = flat @ flat.T, flat @ over.T
+    typical = np.maximum(as_it_is, turned_over).sum(1).argmax()
+    share = (turned_over[typical] > as_it_is[typical]).mean()
+    return 2 if min(share, 1 - share) > OVER else 1

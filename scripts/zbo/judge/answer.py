@@ -28,7 +28,7 @@ from zbo.trainer.loss import LEAST_SIGMA
 UNLIKE = 0.99  # quantile of the errors seen beyond which an image is unlike those
 TEXT = ("file", "label")  # columns of classes.csv that hold no numbers
 WARNED = 0.05  # share of unlike images from which on to warn; of a study's own 1 % are
-MEMBERS = 200  # of a class, that its symmetry is found from
+MEMBERS = 200  # of a class, at most, that its symmetry is found from
 ROWS = 1 << 16  # image x pixel decoded at a time
 
 
@@ -43,7 +43,8 @@ class Answer:
         angle: Degrees counter-clockwise from how its class lies on average, modulo the class's
             symmetry, shape (n,); NaN for a round class or a model without rotation.
         angle_sd: Circular standard deviation of its posterior, degrees.
-        symmetry: Order of the class's rotational symmetry, shape (n,); 0 if it is round.
+        symmetry: Order of the class's rotational symmetry, shape (n,); 0 if it is round, and 2 as
+            well where the class holds an object both ways up.
         shift: Of the object from the middle, pixels down and to the right, shape (n, 2); NaN
             without shifts.
         scale: Size over that of its class, shape (n,); NaN without scaling.
@@ -346,19 +347,20 @@ def _sigma(model: Any, images: np.ndarray, own: np.ndarray) -> float:
 
 
 def _symmetries(model: Any, z: np.ndarray, classes: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Find the symmetry of each class: of the mean of what its members are taken for, upright.
-
-    Latents may turn an object over, so that a class holds it both ways up and its mean is twofold
-    though no member is.
-    """
-    polar = angles.Polar(tuple(model.settings.image_shape))
+    """Find the symmetry of each class: of what some of its members are taken for, upright."""
+    at = angles.Polar(tuple(model.settings.image_shape)).coordinates
+    batch = max(1, ROWS // len(at))
     found = np.ones(len(own), int)
     for c in range(len(own)):
         members = np.flatnonzero(classes == c)
-        some = members[:: max(1, len(members) // MEMBERS)]
-        if len(some):
-            lying = angles.decoded(model, z[some], np.full(len(some), own[c]), polar.coordinates)
-            found[c] = angles.symmetry(lying.mean(0).reshape(-1, angles.SAMPLED))
+        some = members[np.linspace(0, len(members) - 1, min(len(members), MEMBERS)).astype(int)]
+        lying = [
+            angles.decoded(model, z[part], np.full(len(part), own[c]), at)
+            for part in (some[i : i + batch] for i in range(0, len(some), batch))
+        ]
+        if lying:
+            upright = np.concatenate(lying).reshape(len(some), -1, angles.SAMPLED)
+            found[c] = angles.common_symmetry(upright)
     return found
 
 
