@@ -27,7 +27,10 @@ MASKS = ("_cp_masks", "_masks", "_mask", "-mask", "_labels", "_label", "_seg")  
 SMOOTH = (
     0.03  # of a diameter: standard deviation by which noise is smoothed to tell ground from rest
 )
-GROUND = 0.9  # quantile of what lies in no outline that is surely ground, if particles are dark
+GROUND = 0.95  # quantile of what lies in no outline that is surely ground, if particles are dark
+ENOUGH = 0.75  # of the usual contrast with the ground: a window with less does not show it
+    0.75  # of the usual contrast of particle and ground: where a window shows less, it shows none
+)
 MARGIN = 0.06  # of a particle's size that is left around its outline
 IMAGEJ = ("label", "area", "mean")  # columns of ImageJ's tables
 
@@ -170,7 +173,7 @@ def _painter(picture: Picture, found: Found) -> Callable[[np.ndarray, Any, int],
         place = _around(found, i, values.shape)
         return ground(place, outlines[place] == own[i])[1]
 
-    enough = np.median([of_own(i) for i in range(len(found.y))]) / 2
+    enough = np.median([of_own(i) for i in range(len(found.y))]) * ENOUGH
     all_of_it = ground(np.s_[:, :], ~outside)[0]
     everywhere = np.median(values[all_of_it] if all_of_it.any() else values)
 
