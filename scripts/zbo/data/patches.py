@@ -24,13 +24,8 @@ logger = logging.getLogger(__name__)
 Y, X = ("y", "centroid-0", "row"), ("x", "centroid-1", "column", "col")
 DIAMETER, PAGE = ("diameter", "size"), ("page", "frame", "slice")
 MASKS = ("_cp_masks", "_masks", "_mask", "-mask", "_labels", "_label", "_seg")  # behind a name
-SMOOTH = (
-    0.03  # of a diameter: standard deviation by which noise is smoothed to tell ground from rest
-)
-GROUND = 0.95  # quantile of what lies in no outline that is surely ground, if particles are dark
-ENOUGH = 0.75  # of the usual contrast with the ground: a window with less does not show it
-    0.75  # of the usual contrast of particle and ground: where a window shows less, it shows none
-)
+SMOOTH = 0.03  # of a diameter: by what noise is smoothed before ground is told from the rest
+SURELY = 0.95  # quantile of what lies in no outline, around a particle, that is surely ground
 MARGIN = 0.06  # of a particle's size that is left around its outline
 IMAGEJ = ("label", "area", "mean")  # columns of ImageJ's tables
 
@@ -130,16 +125,16 @@ def _painter(picture: Picture, found: Found) -> Callable[[np.ndarray, Any, int],
     """Make what paints all but one particle over with the ground around it.
 
     What lies in no outline is ground or, between crowded particles, mostly of ones not found. So
-    only the end of its range that is farthest from the particle says how the ground looks: pixels
-    nearer to that end than to the particle, smoothed, as noise would take some to either side.
-    Where a window shows nothing of it, the picture's own ground stands in.
+    only what differs from the particle as ground does shows it: by half of the contrast that is
+    usual in the picture, which is smoothed for that, as noise would take pixels to either side.
+    Where a window shows no ground, the picture's stands in.
 
     Returns:
         Of a window, its place in the picture, and which particle it shows: the window painted;
         None where other outlines cover the particle's own.
 
     Raises:
-        InputError: If there are no outlines.
+        InputError: If there are no outlines, or nothing beside them.
     """
     from scipy.ndimage import distance_transform_edt, gaussian_filter
 
@@ -150,43 +145,44 @@ def _painter(picture: Picture, found: Found) -> Callable[[np.ndarray, Any, int],
         )
     outlines, own = found.outlines, found.outline
     values, outside = picture.values.astype(float), outlines == 0
-    known = found.diameter[np.isfinite(found.diameter)]
-    typical = float(np.median(known)) if len(known) else 0.0
-    smooth = gaussian_filter(values, max(2.0, SMOOTH * typical))
     if not outside.any():
         raise InputError(
             f"images.patches.neighbours: {picture.name}: outlines hold all of it; paint needs "
             "particles on a ground, keep leaves windows as they are"
         )
-    dark = outside.all() or smooth[~outside].mean() < smooth[outside].mean()
-    surely = GROUND if dark else 1 - GROUND
+    known = found.diameter[np.isfinite(found.diameter)]
+    typical = float(np.median(known)) if len(known) else 0.0
+    smooth = gaussian_filter(values, max(2.0, SMOOTH * typical))
+    if not outside.all() and smooth[~outside].mean() > smooth[outside].mean():
+        smooth = -smooth  # bright particles: from here on the ground has the larger values
 
-    def ground(place: Any, mine: np.ndarray) -> tuple[np.ndarray, float]:
-        """Which pixels show the ground, and how far it is from the particle."""
-        shown, seen = smooth[place], outside[place]
-        if not (seen.any() and mine.any()):
-            return np.zeros_like(seen), 0.0
-        end, middle = np.quantile(shown[seen], surely), np.median(shown[mine])
-        return seen & (abs(shown - end) <= abs(shown - middle)), abs(end - middle)
-
-    def of_own(i: int) -> float:
+    def contrast(i: int) -> float:
         place = _around(found, i, values.shape)
-        return ground(place, outlines[place] == own[i])[1]
+        mine, seen = outlines[place] == own[i], outside[place]
+        if not (mine.any() and seen.any()):
+            return np.nan
+        return np.quantile(smooth[place][seen], SURELY) - np.median(smooth[place][mine])
 
-    enough = np.median([of_own(i) for i in range(len(found.y))]) * ENOUGH
-    all_of_it = ground(np.s_[:, :], ~outside)[0]
-    everywhere = np.median(values[all_of_it] if all_of_it.any() else values)
+    contrasts = np.array([contrast(i) for i in range(len(found.y))])
+    usual = np.nanmedian(contrasts) if np.isfinite(contrasts).any() else 0.0
+
+    def level(place: Any, mine: np.ndarray) -> float:
+        inside = np.median(smooth[place][mine]) if mine.any() else -np.inf
+        ground = outside[place] & (smooth[place] - inside > usual / 2)
+        return float(np.median(values[place][ground])) if ground.any() else np.nan
+
+    everywhere = level(np.s_[:, :], ~outside)
 
     def paint(window: np.ndarray, place: Any, i: int) -> np.ndarray | None:
         here = outlines[place]
         mine = here == own[i]
         if not mine.any():
             return None
-        shows, far = ground(place, mine)
+        around = level(place, mine)
         reach = max(2.0, MARGIN * math.sqrt(mine.sum()))  # outlines end within the edge's blur
         painted = window.astype(float)
         painted[(distance_transform_edt(~mine) > reach) | ((here > 0) & ~mine)] = (
-            np.median(window[shows]) if far >= enough and shows.any() else everywhere
+            around if np.isfinite(around) else everywhere
         )
         return painted.astype(window.dtype)
 
