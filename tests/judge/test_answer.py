@@ -216,6 +216,30 @@ def test_classes_are_written_block_by_block_as_at_once(ran, tmp_path, monkeypatc
     assert "12 images" in capsys.readouterr().out
 
 
+def test_it_is_said_how_angles_follow_those_by_which_images_were_turned(
+    kept, tmp_path, monkeypatch, capsys
+):
+    """Here those that the model finds: all of them, up to what is rounded in the table."""
+    images = np.concatenate([some_images(60, SHAPE), some_images(60, SHAPE, seed=1)])
+    found = kept.look(images)
+    answer.write(tmp_path / "model.h5", kept, {})
+    about = {"turned": np.nan_to_num(found.angle) + 30.0, "labels": np.zeros(120, int)}
+    about["labels"][0] = -1  # one has none
+    about["names"] = np.array(["any"])
+    storage.write(tmp_path / "images.h5", {"images": images} | about, kind="images")
+    monkeypatch.setattr(write_classes, "BLOCK", 50)
+    arguments = ["--settings", "{}", "--images", str(tmp_path / "images.h5")]
+    arguments += ["--model", str(tmp_path / "model.h5"), "--output", str(tmp_path / "classes.csv")]
+    write_classes.main(arguments)
+    table = answer.columns(tmp_path / "classes.csv")
+    np.testing.assert_allclose(table["turned"], about["turned"], atol=0.051)
+    counted = np.bincount(found.classes[1:][np.isfinite(found.angle[1:])], minlength=3)
+    share = counted[counted >= 10].sum() / 120
+    assert f"resultant 1.00 (1 is best) modulo each class's symmetry, of {share:.0%}" in (
+        capsys.readouterr().out
+    )
+
+
 def test_images_unlike_those_of_the_training_are_warned_of(ran, tmp_path, capsys):
     folder, _ = ran(3)
     noise = np.random.default_rng(0).random((6, 8, 8), dtype=np.float32)

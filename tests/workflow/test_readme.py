@@ -58,6 +58,7 @@ def test_ask_and_tell(capsys):
 
 @pytest.mark.parametrize("target", re.findall(r'make run SET="([^"]+)"', README))
 def test_the_changes_it_shows_are_valid(target):
+    assert isinstance(yaml.safe_load(target), str)  # as Snakemake reads what --config is given
     config.load("digits", target)
 
 

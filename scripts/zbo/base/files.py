@@ -266,7 +266,7 @@ KINDS: dict[str, Kind] = {
                 "member, own class, class", "1", "P(class of the consensus | class of the member)"
             ),
             "classes/own": Dataset("class", "", "class of the model kept that is each class"),
-            "classes/symmetry": Dataset("class", "", "order of its symmetry; 0 if round"),
+            "classes/symmetry": Dataset("class", "", "what its angles are modulo; 0 if round"),
             "classes/zero": Dataset("class", "rad", "angle at which the class lies on average"),
             "errors": Dataset("hundredth", "1", "quantiles of the images' reconstruction errors"),
             "sigma": Dataset("", "1", "of a Gaussian decoder, given or learned; else NaN"),
@@ -367,7 +367,8 @@ TABLES = {
             "angle": "degrees counter-clockwise from how its class lies on average, known up to a "
             "full turn / symmetry; empty where the class is round",
             "angle_sd": "how sure that is: standard deviation, degrees",
-            "symmetry": "of its class: turned by a full turn / this, it looks the same; 0 is round",
+            "symmetry": "of its class: turned by a full turn / this, it looks the same; 0 is round, 2 "
+            "also where the class holds an object both ways up",
             "shift_y": "of the object from the middle, pixels down",
             "shift_x": "likewise to the right",
             "scale": "size of the object over that of its class",

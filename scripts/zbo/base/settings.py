@@ -149,8 +149,8 @@ class PatchSettings(Section):
     """Where: your own as module:function, of a picture (h, w), giving (n, 2) of y and x, (n, 3)
     with diameters, or a label image."""
     neighbours: Literal["keep", "paint"] = "keep"
-    """keep - windows as they are. paint - all but the particle itself is painted over with the
-    ground around it, where outlines are known."""
+    """keep - windows as they are. paint - all but the particle, with a margin of 6 % and at least
+    two pixels, is painted over with the ground around it, where outlines are known."""
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Self:
@@ -357,8 +357,8 @@ class ObjectiveSettings(Section):
     objectives above may have one."""
     choose: Literal["active", "knee"] = "active"
     """What is taken from the front of two objectives. active - the most of the other where factors
-    is at least one nat per latent (without factors among them, the knee). knee - the point
-    farthest above the line between the front's ends."""
+    is at least as many nats as there are latents (without factors among them, the knee). knee -
+    the point farthest above the line between the front's ends."""
     grid: Annotated[Integer, Ge(2)] = 12
     """B, images per side of a manifold."""
     window: Annotated[Integer, AfterValidator(_odd), Ge(3)] = 5
