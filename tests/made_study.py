@@ -65,7 +65,7 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     named = {"labels": labels, "names": np.array([f"n{k}" for k in range(case.classes)])}
     data = {"images": images, "subset": np.arange(10), "simulated": case.simulated}
     data |= named if case.labelled else {}
-    settings = {"images": {"balance": None, "balance_subset": case.balanced}}
+    settings = {"images": {"source": "digits", "balance": None, "balance_subset": case.balanced}}
     storage.write(folder / "images.h5", data, kind="images", settings=settings)
 
     names = ["linear_cooldown", "segments", "my.module:own_family"]

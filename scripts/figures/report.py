@@ -159,7 +159,10 @@ def study(
     simulated = bool(images.get("simulated", False))
     chosen = storage.facts(folder / "images.h5", kind="images")["settings"]["images"]
     balanced = chosen["balance"] is not None or chosen["balance_subset"]
+    # Where several objectives were asked for, what was traded comes first, but for people who came
+    # with images of their own.
     several = "means" in (course.last or {})
+    opening = "front" if several and chosen["source"] != "files" else "members"
     words = {
         "simulated": "simulated " if simulated else "",
         "balanced": ", though they balance the classes of the images" if balanced else "",
@@ -173,10 +176,7 @@ def study(
         "facts": facts(folder, images, course, scored),
         "pictures": [
             picture(path, captions, words)
-            # Where several objectives were asked for, what was traded comes first.
-            for name, path in sorted(
-                drawn.items(), key=lambda item: not (several and item[0] == "front")
-            )
+            for name, path in sorted(drawn.items(), key=lambda item: item[0] != opening)
             if (name != "map" or panels.in_micrographs(images))
             and (name != "patches" or chosen.get("patches"))
         ],

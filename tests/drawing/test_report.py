@@ -2,9 +2,11 @@
 
 import base64
 import csv
+import json
 import re
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -65,6 +67,12 @@ def test_what_was_traded_comes_first_where_several_objectives_were_asked_for(res
     storage.write(last, data, kind="iteration")
     shown = re.findall(r'<img alt="([^"]+)"', page(copy))
     assert shown[0] == "front" and len(shown) == len(FIGURES)
+    # Whoever came with images of their own sees these first.
+    with h5py.File(copy / "test/images.h5", "a") as file:
+        settings = json.loads(file.attrs["settings"])
+        settings["images"]["source"] = "files"
+        file.attrs["settings"] = json.dumps(settings)
+    assert re.findall(r'<img alt="([^"]+)"', page(copy))[0] == "members"
 
 
 def test_a_figure_that_one_study_alone_has_stands_where_it_belongs(results):

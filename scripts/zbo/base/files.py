@@ -367,8 +367,8 @@ TABLES = {
             "angle": "degrees counter-clockwise from how its class lies on average, known up to a "
             "full turn / symmetry; empty where the class is round",
             "angle_sd": "how sure that is: standard deviation, degrees",
-            "symmetry": "of its class: turned by a full turn / this, it looks the same; 0 is round, 2 "
-            "also where the class holds an object both ways up",
+            "symmetry": "of its class: turned by a full turn / this, it looks the same; 0 is "
+            "round, 2 also where the class holds an object both ways up",
             "shift_y": "of the object from the middle, pixels down",
             "shift_x": "likewise to the right",
             "scale": "size of the object over that of its class",
