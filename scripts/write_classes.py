@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> None:
         length, share = angles.resultant(angle, about["turned"], groups, symmetry)
         print(
             f"Angles follow those by which images were turned: resultant {length:.2f} (1 is best) "
-            f"modulo each class's symmetry, of {share:.0%} of the images (the rest is in round "
-            "classes or in few)"
+            f"modulo each class's symmetry, of {share:.0%} of the images (the rest are in round "
+            "classes, or too few of a class and label to tell)"
         )
 
 

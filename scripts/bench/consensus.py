@@ -119,8 +119,9 @@ def _linkage(posteriors: list[np.ndarray]) -> np.ndarray:
     if n == len(some):
         return few[np.argsort(some)]
     # The rest go to the class whose members' posteriors are most like theirs.
-    means = np.stack([np.concatenate(posteriors, 1)[some[few == c]].mean(0) for c in set(few)])
-    return (np.concatenate(posteriors, 1) @ means.T - (means**2).sum(1) / 2).argmax(1)
+    beside = np.concatenate(posteriors, 1)
+    means = np.stack([beside[some[few == c]].mean(0) for c in set(few)])
+    return (beside @ means.T - (means**2).sum(1) / 2).argmax(1)
 
 
 WAYS = {"zbo": _zbo, "even": _even, "voting": _voting, "meta": _meta, "linkage": _linkage}

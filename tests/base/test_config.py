@@ -219,5 +219,12 @@ def test_ones_own_images_need_a_path_and_classes_alone():
         assert config.check(settings, "mine.yaml")["training"]["start"] == start
 
 
+def test_the_turned_digits_are_treated_as_images_of_ones_own():
+    found = config.load("turned")
+    for section, keys in config.OF_FILES.items():
+        if section != "images":
+            assert {key: found[section][key] for key in keys} == keys
+
+
 def test_defaults_of_own_images_are_of_no_other_source():
     assert config.load("digits")["training"]["start"] == "random"
