@@ -133,7 +133,7 @@ def test_the_second_half_is_seeds_of_what_is_recommended():
         np.testing.assert_array_equal(arena.tried[count], recommended[count])
 
 
-@pytest.mark.parametrize("name", ["zbo", "tpe", "bo-knots"])
+@pytest.mark.parametrize("name", ["zbo", "zbo-knots", "tpe", "bo-knots"])
 def test_a_search_that_learns_beats_one_that_does_not(name):
     def found(search, seed):
         arena = Valley(seed)
@@ -179,21 +179,46 @@ def test_a_family_is_a_function_of_its_quantiles():
     assert rising == pytest.approx(expected)
 
 
-@pytest.mark.parametrize("name", SAMPLED)
-def test_quantiles_reach_what_a_family_samples(name):
-    """The flat space has room for every parameter of every family."""
+@pytest.mark.parametrize("name", families.FAMILIES)
+@pytest.mark.parametrize("quantile", [0, 0.5, 1])
+def test_every_family_is_a_function_of_quantiles(name, quantile):
+    """At any quantiles it stays in the bounds, and what it draws can be counted."""
     asked = set()
-    searches._member(Valley(), name, lambda i: asked.add(i) or 0.5)
-    assert asked == set(range(len(asked))) and len(asked) <= 6
+    beta = searches._member(Valley(), name, lambda i: asked.add(i) or quantile)
+    assert beta.shape == (CYCLES,)
+    assert beta.min() >= BOUNDS[0] * 0.999 and beta.max() <= BOUNDS[1] * 1.001
+    assert asked == set(range(searches._drawn(Valley(), name)))
+
+
+@pytest.mark.parametrize("name", ["tpe", "cma-es"])
+def test_samplers_search_every_family(name):
+    arena = Valley()
+    arena.families = tuple(families.FAMILIES)
+    list(SEARCHES[name](arena, 15))
+    assert arena.spent == 15
 
 
 def test_a_family_that_draws_otherwise_is_named(monkeypatch):
     def dice(samples, cycles, bounds, rng):
-        return rng.integers(1, 7, (samples, cycles))
+        return rng.choice(6, (samples, cycles))
 
     monkeypatch.setitem(families.FAMILIES, "dice", dice)
-    with pytest.raises(InputError, match=r"a family draws with rng\.integers"):
+    with pytest.raises(InputError, match=r"a family draws with rng\.choice"):
         searches._member(Valley(), "dice", lambda i: 0.5)
+
+
+def test_knots_reach_from_bound_to_bound():
+    beta = searches.at_knots(Valley(), np.array([[0, 1, 0, 1, 0], [0.5] * 5]))
+    assert [beta[0].min(), beta[0].max()] == pytest.approx([BOUNDS[0], BOUNDS[1]], rel=0.5)
+    assert beta[1] == pytest.approx(np.ones(CYCLES))
+
+
+def test_a_late_cooldown_is_laid_out_by_its_own_parameters():
+    """High, held to the middle, down five times and more: start, fall, hold and pace in turn."""
+    beta = searches.of_family("late_cooldown")(Valley(), np.array([[1, 0, 0.7, 0], [0, 0, 0, 0]]))
+    assert beta[0, :6] == pytest.approx(np.full(6, 10.0))
+    assert beta[0, -1] == pytest.approx(2.0)
+    assert beta[1, 0] == pytest.approx(1.0) and beta[1, 2] == pytest.approx(0.2)
 
 
 def test_knots_are_joined_in_the_logarithm():

@@ -29,6 +29,8 @@ SEARCHES = {
     "zbo": Search("zBO", latent=True, several=True),
     "zbo-paper": Search("zBO, the paper's fit", latent=True),
     "zbo-seeds": Search("zBO, then seeds", latent=True, replayed=False),
+    "zbo-knots": Search("zBO's surrogate, 5 knots", several=True),
+    "zbo-cooldown": Search("zBO's surrogate, late cooldowns", several=True),
     "random-mean": Search("random points, surrogate", latent=True, several=True),
     "random": Search("random points, luckiest", latent=True, several=True),
     "tpe": Search("TPE on family parameters", several=True),

@@ -504,6 +504,8 @@ class RivalSettings(Section):
     searches: Annotated[tuple[Search, ...], Len(1)] = (
         "zbo",
         "zbo-seeds",
+        "zbo-knots",
+        "zbo-cooldown",
         "random",
         "random-mean",
         "lottery",
@@ -522,10 +524,12 @@ class RivalSettings(Section):
     as zbo does. lottery - seeds at the ground's best constant. constants, warmup, cyclical,
     cooldown - eight forms of the schedule in turn, then seeds of the best. zbo - latent Bayesian
     optimization. zbo-paper - the same as the paper fits and recommends. zbo-seeds - half of it,
-    then seeds of what it recommends. tpe, cma-es - Optuna's, on the families' own parameters.
-    bo-knots - a Gaussian process over five values of log beta. bo-cycles - over all N. turbo - a
-    trust region in all N. population - population based training. Two objectives: zbo, random,
-    random-mean, tpe, lottery and the four schedules."""
+    then seeds of what it recommends. zbo-knots, zbo-cooldown - its surrogate over five values of
+    log beta, or over what a late cooldown is drawn of, instead of latents. tpe, cma-es - Optuna's,
+    on the families' own parameters. bo-knots - its Gaussian process over five values of log beta.
+    bo-cycles - over all N. turbo - a trust region in all N. population - population based training.
+    Two objectives: zbo, zbo-knots, zbo-cooldown, random, random-mean, tpe, lottery and the four
+    schedules."""
     repeats: Count = 5
     """Runs of each, seeds apart."""
     replays: Count = 200

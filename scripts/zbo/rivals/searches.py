@@ -25,6 +25,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Search = Callable[[Arena, int], Iterator[Belief]]
 
+_POINTS = 10_000  # of a space other than the latent one: as many as a grid of 100 x 100 has
 START = 10  # trainings by chance or design before a search begins to learn
 
 
@@ -140,6 +141,35 @@ def zbo(
     return search
 
 
+def within(lay_out: Callable[[Arena, np.ndarray], np.ndarray], dimensions: int) -> Search:
+    """Run `zbo` over other coordinates of a trajectory than the latents of a VAE.
+
+    Args:
+        lay_out: Makes trajectories, shape (m, N), of points in the unit cube, shape (m, d).
+        dimensions: d.
+    """
+
+    def search(arena: Arena, budget: int) -> Iterator[Belief]:
+        seed = int(arena.rng.integers(2**31))
+        sobol = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=seed)
+        arena.z = sobol.draw(_POINTS).numpy()
+        arena.beta = lay_out(arena, arena.z)
+        yield from zbo()(arena, budget)
+
+    return search
+
+
+def at_knots(arena: Arena, points: np.ndarray) -> np.ndarray:
+    """Take points for log β at evenly spaced cycles, from bound to bound."""
+    low, high = np.log(arena.bounds)
+    return np.stack([joined(one, arena.beta.shape[1]) for one in low + points * (high - low)])
+
+
+def of_family(name: str) -> Callable[[Arena, np.ndarray], np.ndarray]:
+    """Take points for what a family would draw at random, each as a quantile."""
+    return lambda arena, points: np.stack([_member(arena, name, p.__getitem__) for p in points])
+
+
 def sampler(
     make: Callable[[int], optuna.samplers.BaseSampler],
     suggest: Callable[[optuna.Trial, Arena], np.ndarray],
@@ -170,12 +200,20 @@ def family_parameters(trial: optuna.Trial, arena: Arena) -> np.ndarray:
     return _member(arena, name, lambda i: trial.suggest_float(f"{name}-{i}", 0, 1))
 
 
-def flat_family_parameters(trial: optuna.Trial, arena: Arena, most: int = 6) -> np.ndarray:
+def flat_family_parameters(trial: optuna.Trial, arena: Arena) -> np.ndarray:
     """Suggest the same for samplers without choices: the family is one more quantile."""
     choice = int(trial.suggest_float("family", 0, 1) * len(arena.families))
+    most = max(_drawn(arena, name) for name in arena.families)
     quantiles = [trial.suggest_float(f"{i}", 0, 1) for i in range(most)]
     name = arena.families[min(choice, len(arena.families) - 1)]
     return _member(arena, name, quantiles.__getitem__)
+
+
+def _drawn(arena: Arena, name: str) -> int:
+    """Count what a family draws a trajectory."""
+    asked: set[int] = set()
+    _member(arena, name, lambda i: asked.add(i) or 0.5)
+    return len(asked)
 
 
 def knots(count: int | None = None) -> Callable[[optuna.Trial, Arena], np.ndarray]:
@@ -255,25 +293,37 @@ class _Given:
     def __init__(self, quantile: Callable[[int], float]) -> None:
         self.quantile, self.count = quantile, 0
 
-    def _next(self, size: tuple[int, ...]) -> np.ndarray:
+    def _next(self, size: int | tuple[int, ...] | None, *parameters) -> np.ndarray:
+        """Give quantiles, of the shape that numpy's generators draw."""
+        if size is None:
+            size = np.broadcast_shapes(*map(np.shape, parameters))
         first, self.count = self.count, self.count + int(np.prod(size))
         return np.array([self.quantile(i) for i in range(first, self.count)]).reshape(size)
 
-    def uniform(self, low: float, high: float, size: tuple[int, ...]) -> np.ndarray:
-        return low + (high - low) * self._next(size)
+    def random(self, size=()) -> np.ndarray:
+        return self._next(size)
 
-    def lognormal(self, mean: float, sigma: float, size: tuple[int, ...]) -> np.ndarray:
-        return np.exp(mean + sigma * ndtri(np.clip(self._next(size), 0.01, 0.99)))
+    def uniform(self, low=0.0, high=1.0, size=None) -> np.ndarray:
+        return low + (high - low) * self._next(size, low, high)
+
+    def integers(self, low, high, size=None) -> np.ndarray:
+        drawn = low + np.floor((high - low) * self._next(size, low, high))
+        return np.minimum(drawn, high - 1).astype(int)
+
+    def lognormal(self, mean=0.0, sigma=1.0, size=None) -> np.ndarray:
+        quantile = np.clip(self._next(size, mean, sigma), 0.01, 0.99)
+        return np.exp(mean + sigma * ndtri(quantile))
+
+    def normal(self, loc=0.0, scale=1.0, size=None) -> np.ndarray:
+        shape = np.broadcast_shapes(np.shape(loc), np.shape(scale)) if size is None else size
+        return np.broadcast_to(loc, shape)
 
     def __getattr__(self, name: str):
         raise InputError(
             f"trajectories.families: a family draws with rng.{name}, whose quantiles no sampler "
-            "can choose; draw with uniform, lognormal or normal, or leave tpe and cma-es out of "
-            "rivals.searches"
+            "can choose; draw with random, uniform, integers, lognormal or normal, or leave tpe "
+            "and cma-es out of rivals.searches"
         )
-
-    def normal(self, loc: float, scale: float, size: tuple[int, ...]) -> np.ndarray:
-        return np.full(size, loc)
 
 
 def _member(arena: Arena, name: str, quantile: Callable[[int], float]) -> np.ndarray:
@@ -290,6 +340,8 @@ SEARCHES: dict[str, Search] = {
     "zbo": zbo(),
     "zbo-paper": zbo(surrogate="paper", acquisition="ei", design="random", recommend="lucky"),
     "zbo-seeds": zbo(explore=0.5),
+    "zbo-knots": within(at_knots, 5),
+    "zbo-cooldown": within(of_family("late_cooldown"), 4),
     "constants": by_hand("constant"),
     "warmup": by_hand("warmup"),
     "cyclical": by_hand("cyclical"),
