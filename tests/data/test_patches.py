@@ -92,7 +92,7 @@ def test_sizes_out_of_bounds_are_no_particles(folder):
             "patches": {"size": 30, "particles": {"diameter": [60, 90]}},
         },
         "nothing was found",
-        "images.patches",
+        "are bright, set images.patches.particles.contrast to bright",
     )
 
 

@@ -332,8 +332,19 @@ def cuts(raw: Raw, settings: ImageSettings, shape: tuple[int, int] | None = None
             yield Cut(values, bounds, row, picture.label)
     raw.refuse_faults()
     if not count:
-        what = "no images" if cutter is None else "pictures in which nothing was found to cut out"
-        raise InputError(f"{raw.origin}: holds {what}; add some, or see images.patches")
+        if cutter is None:
+            raise InputError(f"{raw.origin}: holds no images; add some, or see images.patches")
+        tried = cutter.settings.particles
+        hint = "see images.patches"
+        if tried is not None:
+            other = {"dark": "bright", "bright": "dark"}[tried.contrast]
+            hint = (
+                f"if its particles are {other}, set images.patches.particles.contrast to {other}; "
+                "or give their diameter there"
+            )
+        raise InputError(
+            f"{raw.origin}: holds pictures in which nothing was found to cut out; {hint}"
+        )
     edges.say(raw.origin, settings.crop)
     if refitted:
         done = "cut off; fit: pad keeps all" if settings.fit == "crop" else "added around it"
