@@ -60,7 +60,7 @@ rule all:
         last_iterations,
         expand("results/{study}/scores.csv", study=RUN),
         expand("results/{study}/classes.csv", study=RUN),
-        expand("results/{study}/figures/{figure}.pdf", study=RUN, figure=FIGURES),
+        [figure for study in RUN for figure in figures_of(study, "pdf")],
 
 
 rule search:

@@ -119,6 +119,11 @@ def settings_for(*keys):
     return settings
 
 
+def in_latents(study):
+    """Whether a study's search space is of a trajectory VAE's latents."""
+    return STUDIES[study]["space"]["coordinates"] == "latents"
+
+
 def digests_of_own_functions(chosen):
     goal = chosen.get("objective", {})
     maximized = goal.get("name", "")

@@ -96,9 +96,7 @@ rule report:
     input:
         last_iterations,
         scores=expand("results/{study}/scores.csv", study=RUN),
-        figures=expand(
-            "results/{study}/figures/{figure}.png", study=RUN, figure=FIGURES
-        ),
+        figures=[figure for study in RUN for figure in figures_of(study)],
         paper=pages_of_paper,
         captions=expand(
             f"{CAPTIONS}/{{figure}}.rst",
@@ -112,15 +110,13 @@ rule report:
         "logs/report.log",
     params:
         studies=folders_of_studies,
-        figures=list(FIGURES),
         more=figures_asked_for,
         captions=folder_of_captions,
     shell:
         """
         python {input.script:q} \
             --studies {params.studies:q} \
-            --figures {params.figures:q} \
-            --more {params.more:q} \
+            --figures {input.figures:q} {params.more:q} \
             --paper {input.paper:q} \
             --captions {params.captions:q} \
             --template {input.template:q} \

@@ -23,6 +23,7 @@ rule design_ground:
             "trajectories.beta_d",
             "trajectories.cycles",
             "trajectory_vae",
+            "space.coordinates",
             "ground.points",
             "ground.seeds",
             "ground.constants",

@@ -45,9 +45,12 @@ rule train_trajectory_vae:
 
 
 rule build_space:
-    """Lay out the latent points and drop those with infeasible trajectories."""
+    """Lay out the points of the search and drop those with infeasible trajectories."""
     input:
-        "results/{study}/trajectory_vae.h5",
+        trajectory_vae=branch(
+            lambda wildcards: in_latents(wildcards.study),
+            then="results/{study}/trajectory_vae.h5",
+        ),
     output:
         "results/{study}/space.h5",
     log:
@@ -56,13 +59,20 @@ rule build_space:
         "benchmarks/{study}/build_space.tsv"
     params:
         settings=settings_for(
-            "trajectories.bounds", "trajectories.beta_d", "trajectory_vae", "space"
+            "trajectories.bounds",
+            "trajectories.beta_d",
+            "trajectories.cycles",
+            "trajectories.families",
+            "trajectory_vae",
+            "space",
+        ),
+        trajectory_vae=lambda wildcards, input: (
+            f"--trajectory-vae {input.trajectory_vae}" if input.trajectory_vae else ""
         ),
     shell:
         """
         python "$SCRIPTS/build_space.py" \
             --settings {params.settings:q} \
-            --threads {threads} \
-            --trajectory-vae {input:q} \
+            --threads {threads} {params.trajectory_vae} \
             --output {output:q} >{log:q} 2>&1
         """

@@ -3,6 +3,7 @@
 import numpy as np
 
 from zbo.base import channels, command, files, storage
+from zbo.base.errors import InputError
 from zbo.search import optimize
 from zbo.trajectories import schedules, vae
 
@@ -13,6 +14,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--trajectory-vae", required=True, help="trajectory_vae.h5")
     parser.add_argument("--output", required=True, help="ground/design.h5")
     args = parser.parse_args(argv)
+    if args.settings["space"]["coordinates"] != "latents":
+        raise InputError(
+            "space.coordinates: the measuring ground is of latents, since its constants have no "
+            "parameters; set latents for it"
+        )
     chosen, trajectories = args.settings["ground"], args.settings["trajectories"]
     space = storage.read(args.space, kind="space")
     z, beta = files.feasible(space)

@@ -14,6 +14,8 @@ from zbo.trainer import jrvae
 
 MODELS = ("vanilla", "beta-1", "constant", "optimum")
 
+LATENTS = {"space": {"coordinates": "latents"}}
+
 
 @dataclass(frozen=True)
 class Case:
@@ -86,7 +88,7 @@ def make(folder: Path, case: Case) -> dict[str, list[str]]:
     decoded = 1 + 0.3 * np.sin(z.sum(1)[:, None] + np.linspace(0, 6, case.cycles))
     decoded = _with_beta_d(decoded, case)
     data = {"z": z.astype(np.float32), "beta": decoded, "feasible": feasible}
-    storage.write(folder / "space.h5", data, kind="space")
+    storage.write(folder / "space.h5", data, kind="space", settings=LATENTS)
 
     trials = case.initial + case.iterations
     searched = z[feasible]

@@ -83,6 +83,16 @@ PAPER_FIGURES = {
 }
 
 
+def figures_of(study, end="png"):
+    """A study's figures; where no latents are searched there is no space of them to draw."""
+    left_out = () if in_latents(study) else ("latent_space",)
+    return [
+        f"results/{study}/figures/{name}.{end}"
+        for name in FIGURES
+        if name not in left_out
+    ]
+
+
 def files_of(drawn, files):
     """Name files of some studies, or of new images, by option."""
     return {

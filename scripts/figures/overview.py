@@ -28,11 +28,13 @@ def main(argv: list[str] | None = None) -> None:
         panels.families(axes[0], sampled)
         axes[0].set_title("1  sample trajectories")
         if search.grid.shape[1] == 1:
-            plots.surrogate_line(axes[1], search.z, mean, sd)
+            plots.surrogate_line(axes[1], search.z, mean, sd, search.point)
         else:
-            plots.surrogate_map(axes[1], search.grid, search.feasible, mean, "viridis", "")
+            place = search.grid, search.feasible
+            plots.surrogate_map(axes[1], *place, mean, "viridis", "", search.point)
             search.mark(axes[1])
-        axes[1].set_title("2  search their latent space")
+        where = "latent space" if search.point == "latent" else "parameters"
+        axes[1].set_title(f"2  search their {where}")
         panels.optimum(axes[2], search.beta[[search.recommended]])
         axes[2].set_title("3  take the optimum")
         if "traversal" in model:

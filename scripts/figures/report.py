@@ -81,8 +81,7 @@ class Picture:
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--studies", required=True, nargs="+", help="results/NAME")
-    parser.add_argument("--figures", required=True, nargs="+", help="figures/*.png, in order")
-    parser.add_argument("--more", nargs="*", default=[], help="figures of some studies alone")
+    parser.add_argument("--figures", required=True, nargs="+", help="their figures/*.png")
     parser.add_argument("--paper", nargs="*", default=[], help="claims.csv and figures, *.png")
     parser.add_argument("--captions", required=True, help="folder of captions, NAME.rst")
     parser.add_argument("--template", required=True, help="the page, Jinja2")
@@ -90,18 +89,17 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     captions = Path(args.captions)
     studies = [
-        study(folder, _drawn(folder, args), captions, Course.ended_search(folder))
+        study(folder, _drawn(folder, args.figures), captions, Course.ended_search(folder))
         for folder in map(Path, args.studies)
     ]
     write(args.output, Path(args.template), captions, studies, args.paper)
 
 
-def _drawn(folder: Path, args: argparse.Namespace) -> dict[str, Path]:
-    """Name the figures of one study, those that it alone has where they belong in the story."""
-    own = [path.stem for path in map(Path, args.more) if path.parents[1] == folder]
+def _drawn(folder: Path, figures: Sequence[str]) -> dict[str, Path]:
+    """Pick one study's figures, by name, in the order of the story."""
+    own = {path.stem: path for path in map(Path, figures) if path.parents[1] == folder}
     place = {name: number for number, name in enumerate(TITLES)}
-    names = sorted([*args.figures, *own], key=lambda name: place.get(name, len(place)))
-    return {name: folder / f"figures/{name}.png" for name in names}
+    return dict(sorted(own.items(), key=lambda named: place.get(named[0], len(place))))
 
 
 def write(

@@ -1,4 +1,4 @@
-"""Show the surrogate's mean and uncertainty over the latent space (the paper, figure 6(a, b))."""
+"""Show the surrogate's mean and uncertainty over the search space (the paper, figure 6(a, b))."""
 
 import argparse
 
@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
         if search.grid.shape[1] == 1:
             figure = plots.figure(plots.PAGE, 2.8)
             ax = figure.subplots()
-            plots.surrogate_line(ax, search.z, search.last["mean"], search.last["sd"])
+            plots.surrogate_line(ax, search.z, search.last["mean"], search.last["sd"], search.point)
             search.mark(ax, _on_the_line(search))
         else:
             figure = plots.figure(plots.PAGE, 3.1)

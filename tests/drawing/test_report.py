@@ -39,7 +39,9 @@ def page(folder, *paper, studies=("test",), figures=FIGURES, more=()):
     report.main(
         [
             *("--studies", *(str(folder / name) for name in studies)),
-            *("--figures", *figures, "--more", *map(str, more)),
+            "--figures",
+            *(str(folder / study / f"figures/{name}.png") for study in studies for name in figures),
+            *map(str, more),
             *("--paper", *(str(folder / name) for name in paper)),
             *("--captions", str(ROOT / "rules/captions")),
             *("--template", str(ROOT / "scripts/figures/report.html")),

@@ -168,43 +168,12 @@ def test_a_search_stops_where_its_settings_say():
     assert every.spent == 15
 
 
-def test_a_family_is_a_function_of_its_quantiles():
-    arena = Valley()
-    low, high = BOUNDS
-    constant = searches._member(arena, "constant", lambda i: 0.25)
-    assert constant == pytest.approx(np.full(CYCLES, low + 0.25 * (high - low)))
-    rising = searches._member(arena, "segments", [0.3, 0.6, 0, 1 / 3, 2 / 3, 1].__getitem__)
-    at = np.linspace(0, 1, CYCLES)
-    expected = np.interp(at, [0, 0.3, 0.6, 1], low + np.array([0, 1, 2, 3]) / 3 * (high - low))
-    assert rising == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("name", families.FAMILIES)
-@pytest.mark.parametrize("quantile", [0, 0.5, 1])
-def test_every_family_is_a_function_of_quantiles(name, quantile):
-    """At any quantiles it stays in the bounds, and what it draws can be counted."""
-    asked = set()
-    beta = searches._member(Valley(), name, lambda i: asked.add(i) or quantile)
-    assert beta.shape == (CYCLES,)
-    assert beta.min() >= BOUNDS[0] * 0.999 and beta.max() <= BOUNDS[1] * 1.001
-    assert asked == set(range(searches._drawn(Valley(), name)))
-
-
 @pytest.mark.parametrize("name", ["tpe", "cma-es"])
 def test_samplers_search_every_family(name):
     arena = Valley()
     arena.families = tuple(families.FAMILIES)
     list(SEARCHES[name](arena, 15))
     assert arena.spent == 15
-
-
-def test_a_family_that_draws_otherwise_is_named(monkeypatch):
-    def dice(samples, cycles, bounds, rng):
-        return rng.choice(6, (samples, cycles))
-
-    monkeypatch.setitem(families.FAMILIES, "dice", dice)
-    with pytest.raises(InputError, match=r"a family draws with rng\.choice"):
-        searches._member(Valley(), "dice", lambda i: 0.5)
 
 
 def test_knots_reach_from_bound_to_bound():
@@ -214,8 +183,8 @@ def test_knots_reach_from_bound_to_bound():
 
 
 def test_a_late_cooldown_is_laid_out_by_its_own_parameters():
-    """High, held to the middle, down five times and more: start, fall, hold and pace in turn."""
-    beta = searches.of_family("late_cooldown")(Valley(), np.array([[1, 0, 0.7, 0], [0, 0, 0, 0]]))
+    """High, held to the middle, down five times and more: height, fall, hold and pace in turn."""
+    beta = searches.of_cooldown(Valley(), np.array([[1, 0, 0.7, 0], [0, 0, 0, 0]]))
     assert beta[0, :6] == pytest.approx(np.full(6, 10.0))
     assert beta[0, -1] == pytest.approx(2.0)
     assert beta[1, 0] == pytest.approx(1.0) and beta[1, 2] == pytest.approx(0.2)

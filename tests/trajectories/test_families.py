@@ -207,3 +207,47 @@ def test_monotone_shapes_never_turn():
     signed = np.where(rises[:, None], 1, -1) * np.diff(beta, axis=1)
     assert (signed >= -1e-9).all()
     assert 0.3 < rises.mean() < 0.7
+
+
+def test_a_family_is_a_function_of_its_quantiles():
+    low, high = bounds = (0.1, 10.0)
+    constant = families.of_quantiles("constant", np.array([[0.25], [1]]), 12, bounds)
+    assert constant[0] == pytest.approx(np.full(12, low + 0.25 * (high - low)))
+    assert constant[1] == pytest.approx(np.full(12, high))
+    rising = np.array([[0.3, 0.6, 0, 1 / 3, 2 / 3, 1]])
+    at = np.linspace(0, 1, 12)
+    expected = np.interp(at, [0, 0.3, 0.6, 1], low + np.array([0, 1, 2, 3]) / 3 * (high - low))
+    assert families.of_quantiles("segments", rising, 12, bounds)[0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", families.FAMILIES)
+def test_every_family_has_quantiles(name):
+    """They reach what it samples, and stay in the bounds; what it draws can be counted."""
+    bounds = (0.1, 10.0)
+    count = families.parameters(name, 12, bounds)
+    assert 1 <= count <= 7
+    drawn = np.random.default_rng(0).uniform(0, 1, (400, count))
+    beta = families.of_quantiles(
+        name, np.vstack([np.zeros(count), np.ones(count), drawn]), 12, bounds
+    )
+    assert beta.shape == (402, 12)
+    assert beta.min() >= 0.0999 and beta.max() <= 10.001
+    sampled = families.sample([name], 400, 12, bounds, seed=0)[0]
+    for share in (0.1, 0.5, 0.9):
+        at = np.log([np.quantile(beta.mean(1), share), np.quantile(sampled.mean(1), share)])
+        assert at[0] == pytest.approx(at[1], abs=0.5)
+
+
+def test_a_family_that_draws_otherwise_is_named(monkeypatch):
+    def dice(samples, cycles, bounds, rng):
+        return rng.choice(6, (samples, cycles))
+
+    def alike(samples, cycles, bounds, rng):
+        return np.full((samples, cycles), rng.uniform(*bounds))
+
+    monkeypatch.setitem(families.FAMILIES, "dice", dice)
+    monkeypatch.setitem(families.FAMILIES, "alike", alike)
+    with pytest.raises(InputError, match=r"a family draws with rng\.choice"):
+        families.parameters("dice", 12, (0.1, 10))
+    with pytest.raises(InputError, match="one number for all trajectories"):
+        families.parameters("alike", 12, (0.1, 10))

@@ -143,6 +143,26 @@ def test_no_feasible_point_says_what_to_do(trained, tmp_path, monkeypatch):
 BOTH = (BOUNDS, (0.05, 0.8))
 
 
+def test_a_space_of_parameters_is_what_the_family_draws():
+    """Points are quantiles, trajectories the family's; those of beta_d stand behind."""
+    z, beta, feasible = space.parameter_space("late_cooldown", 12, BOTH, 64, "bounds", 0.0)
+    assert z.shape == (64, 8) and beta.shape == (64, 2, 12) and feasible.all()
+    for k, part in enumerate((z[:, :4], z[:, 4:])):
+        drawn = families.of_quantiles("late_cooldown", part, 12, BOTH[k])
+        np.testing.assert_array_equal(beta[:, k], drawn)
+    cells = np.floor(z * 4).astype(int)  # a Sobol sequence: as many in each quarter of each side
+    assert all((np.bincount(of) == 16).all() for of in cells.T)
+
+
+def test_a_family_without_chance_has_no_space_of_parameters(monkeypatch):
+    def fixed(samples, cycles, bounds, rng):
+        return np.full((samples, cycles), bounds[0])
+
+    monkeypatch.setitem(families.FAMILIES, "fixed", fixed)
+    with pytest.raises(InputError, match="'fixed' draws nothing at random"):
+        space.parameter_space("fixed", 12, BOUNDS, 64, "bounds", 0.0)
+
+
 def test_each_channel_is_scaled_by_its_own_bounds_and_back():
     model = vae.TrajectoryVAE(7, BOTH, SETTINGS)
     low, high = (np.repeat([[of[end] for of in BOTH]], 7, 0).T[None] for end in (0, 1))

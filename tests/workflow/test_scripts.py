@@ -320,6 +320,12 @@ def test_a_model_asked_for_in_vain_is_named(prepared, capsys):
     [
         ("design", {"search": {"initial": 3}}, ["--batch-size", "9"], "search.batch_size: 9 "),
         ("design_ground", config.load("test", "ground.points=9"), None, "ground.points: 9 "),
+        (
+            "design_ground",
+            config.load("test", "space.coordinates=parameters trajectories.families=[segments]"),
+            None,
+            "space.coordinates: the measuring ground is of latents",
+        ),
     ],
 )
 def test_what_does_not_fit_into_the_space_is_named(tmp_path, script, settings, more, named):

@@ -329,6 +329,19 @@ def test_two_objectives_are_searched_together(copy, snakemake):
         assert chosen[1] >= 2 and chosen[0] == last["means"][alive, 0].max()
 
 
+def test_a_familys_own_parameters_are_searched_without_a_vae(copy, snakemake):
+    change = "space.coordinates=parameters trajectories.families=[late_cooldown] compare.seeds=1"
+    results = copy / "results/test"
+    for made in ("trajectory_vae.h5", "figures/latent_space.png"):
+        (results / made).unlink()
+    snakemake("report", change=change)
+    assert not (results / "trajectory_vae.h5").exists()
+    assert not (results / "figures/latent_space.png").exists()
+    z = storage.read(results / "space.h5", kind="space")["z"]
+    assert z.shape[1] == 4 and 0 <= z.min() < z.max() <= 1
+    assert "Latent space" not in (copy / "results/report.html").read_text()
+
+
 def test_schedules_made_by_hand_are_tried_and_the_best_form_is_trained(copy, snakemake):
     """Warm-up and the like: as many forms as constants, and models along the best of each."""
     made = [f"models/{name}-0.h5" for name in ("warmup", "cyclical", "cooldown")]

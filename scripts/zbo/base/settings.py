@@ -274,8 +274,13 @@ class SpaceSettings(Section):
     """The feasible search space (table 1, step 4)."""
 
     section: ClassVar = "space"
+    coordinates: Literal["latents", "parameters"] = "latents"
+    """What a point is. latents - of the trajectory VAE (the paper's). parameters - what the one
+    family named in `trajectories.families` draws at random of each trajectory, as quantiles: no VAE
+    stands between, and nothing but this family is searched."""
     grid: Annotated[Integer, Ge(2)] = 100
-    """Latent points per dimension, over the bounding box of the encoded trajectories."""
+    """Points per dimension, over the bounding box of the encoded trajectories. In more than two
+    dimensions its square is the number of points, spread evenly (a Sobol sequence)."""
     constraint: str = "bounds"
     """What a decoded trajectory must satisfy. bounds - within `trajectories.bounds`, widened by
     `tolerance`, and positive. positive - above 0 alone (the paper's). Or your own as
@@ -573,6 +578,11 @@ class Study(Section):
             raise InputError(
                 f"trajectories.beta_d: {classes} classes have no discrete KL term to search for; "
                 "give a number"
+            )
+        if self.space.coordinates == "parameters" and len(self.trajectories.families) != 1:
+            raise InputError(
+                "space.coordinates: parameters are those of one family; name one alone in "
+                "trajectories.families, or set latents"
             )
         about_classes = [
             name

@@ -27,12 +27,13 @@ class Search:
     """What a search knew at its end.
 
     Attributes:
-        z: Feasible latent points, shape (m, d).
-        grid: All latent points, shape (g, d).
+        z: Feasible points, shape (m, d).
+        grid: All points, shape (g, d).
         feasible: Which of them are, shape (g,), bool.
         beta: Trajectories of the feasible points, shape (m, N) or (m, 2, N).
         initial: Trials of the starting design.
         last: The last iteration's datasets.
+        point: What the coordinates of a point are, "latent" or "parameter".
     """
 
     z: np.ndarray
@@ -41,6 +42,7 @@ class Search:
     beta: np.ndarray
     initial: int
     last: dict[str, np.ndarray]
+    point: str
 
     @classmethod
     def read(cls, space: str, design: str, iteration: str) -> "Search":
@@ -49,7 +51,9 @@ class Search:
         initial = len(storage.read(design, kind="design")["index"])
         last = storage.read(iteration, kind="iteration")
         z, beta = files.feasible(latent)
-        return cls(z, latent["z"], latent["feasible"], beta, initial, last)
+        chosen = storage.facts(space, kind="space")["settings"]["space"]
+        point = chosen["coordinates"].removesuffix("s")
+        return cls(z, latent["z"], latent["feasible"], beta, initial, last, point)
 
     @property
     def recommended(self) -> int:
@@ -75,10 +79,12 @@ def maps(figure: Figure, axes: Sequence[Axes], search: Search) -> None:
         InputError: If the search space has a single dimension: there is no map of a line.
     """
     if search.grid.shape[1] == 1:
-        raise InputError("space: a search along one latent has no map; see figures/surrogate.pdf")
+        raise InputError("space: a search along one line has no map; see figures/surrogate.pdf")
     maps_of = ((search.last["mean"], "viridis"), (search.last["sd"], "cividis"))
     for ax, (values, cmap) in zip(axes, maps_of, strict=True):
-        drawn = plots.surrogate_map(ax, search.grid, search.feasible, values, cmap, "")
+        drawn = plots.surrogate_map(
+            ax, search.grid, search.feasible, values, cmap, "", search.point
+        )
         figure.colorbar(drawn, ax=ax)
         search.mark(ax)
         if search.grid.shape[1] == 2 and not search.feasible.all():

@@ -223,21 +223,27 @@ def latent_space(
         ax.scatter([], [], c=colour_of(number), s=16, label=readable(name))
     if z.shape[1] == 2 and not feasible.all():
         ax.fill([], [], color=INFEASIBLE, label="infeasible")
-    name_latents(ax, z.shape[1])
+    name_axes(ax, z.shape[1])
     if z.shape[1] == 1:
         ax.set_yticks([])
         ax.set_ylabel("family")
 
 
-def name_latents(ax: Axes, dimensions: int) -> None:
-    """Name the axes of a latent space, saying so if only two of its dimensions are shown."""
+def name_axes(ax: Axes, dimensions: int, point: str = "latent") -> None:
+    """Name the axes of a search space, saying so if only two of its dimensions are shown."""
     of = f" of {dimensions}" if dimensions > 2 else ""
-    ax.set_xlabel(f"latent 1{of}")
-    ax.set_ylabel(f"latent 2{of}")
+    ax.set_xlabel(f"{point} 1{of}")
+    ax.set_ylabel(f"{point} 2{of}")
 
 
 def surrogate_map(
-    ax: Axes, z: np.ndarray, feasible: np.ndarray, values: np.ndarray, cmap: str, title: str
+    ax: Axes,
+    z: np.ndarray,
+    feasible: np.ndarray,
+    values: np.ndarray,
+    cmap: str,
+    title: str,
+    point: str = "latent",
 ) -> ScalarMappable:
     """Draw a map over the search space, infeasible cells grey (the paper, figure 6(a, b)).
 
@@ -250,6 +256,7 @@ def surrogate_map(
         values: Of the feasible points, in their order, shape (feasible.sum(),).
         cmap: Colour map.
         title: Over the panel.
+        point: What the coordinates of a point are.
 
     Returns:
         What a colour bar is made of.
@@ -263,12 +270,14 @@ def surrogate_map(
         order = np.argsort(values)
         x, y = z[feasible][order, :2].T
         drawn = ax.scatter(x, y, c=values[order], s=4, lw=0, cmap=cmap, rasterized=True)
-    name_latents(ax, z.shape[1])
+    name_axes(ax, z.shape[1], point)
     ax.set_title(title)
     return drawn
 
 
-def surrogate_line(ax: Axes, z: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> None:
+def surrogate_line(
+    ax: Axes, z: np.ndarray, mean: np.ndarray, sd: np.ndarray, point: str = "latent"
+) -> None:
     """Draw a one-dimensional surrogate, mean and two standard deviations (the paper, figure 3).
 
     Args:
@@ -276,10 +285,11 @@ def surrogate_line(ax: Axes, z: np.ndarray, mean: np.ndarray, sd: np.ndarray) ->
         z: Feasible points, shape (m, 1).
         mean: Posterior mean there, shape (m,), units of the objective.
         sd: Posterior standard deviation, shape (m,), the same units.
+        point: What the coordinate of a point is.
     """
     order = np.argsort(z[:, 0])
     band(ax, z[order, 0], mean[order], sd[order])
-    ax.set_xlabel("latent 1")
+    ax.set_xlabel(f"{point} 1")
     ax.set_ylabel("objective")
 
 

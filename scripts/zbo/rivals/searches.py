@@ -12,7 +12,6 @@ from typing import cast
 import numpy as np
 import optuna
 import torch
-from scipy.special import ndtri
 
 from zbo.base.channels import Range
 from zbo.base.errors import InputError
@@ -165,9 +164,9 @@ def at_knots(arena: Arena, points: np.ndarray) -> np.ndarray:
     return np.stack([joined(one, arena.beta.shape[1]) for one in low + points * (high - low)])
 
 
-def of_family(name: str) -> Callable[[Arena, np.ndarray], np.ndarray]:
-    """Take points for what a family would draw at random, each as a quantile."""
-    return lambda arena, points: np.stack([_member(arena, name, p.__getitem__) for p in points])
+def of_cooldown(arena: Arena, points: np.ndarray) -> np.ndarray:
+    """Take points for what a late cooldown is drawn of: height, fall, hold and pace."""
+    return _of_family(arena, "late_cooldown", points)
 
 
 def sampler(
@@ -197,23 +196,27 @@ def sampler(
 def family_parameters(trial: optuna.Trial, arena: Arena) -> np.ndarray:
     """Suggest a family and what it would draw at random, each as a quantile."""
     name = trial.suggest_categorical("family", arena.families)
-    return _member(arena, name, lambda i: trial.suggest_float(f"{name}-{i}", 0, 1))
+    chosen = [trial.suggest_float(f"{name}-{i}", 0, 1) for i in range(_parameters(arena, name))]
+    return _of_family(arena, name, np.array([chosen]))[0]
 
 
 def flat_family_parameters(trial: optuna.Trial, arena: Arena) -> np.ndarray:
     """Suggest the same for samplers without choices: the family is one more quantile."""
     choice = int(trial.suggest_float("family", 0, 1) * len(arena.families))
-    most = max(_drawn(arena, name) for name in arena.families)
-    quantiles = [trial.suggest_float(f"{i}", 0, 1) for i in range(most)]
+    most = max(_parameters(arena, name) for name in arena.families)
+    chosen = [trial.suggest_float(f"{i}", 0, 1) for i in range(most)]
     name = arena.families[min(choice, len(arena.families) - 1)]
-    return _member(arena, name, quantiles.__getitem__)
+    return _of_family(arena, name, np.array([chosen]))[0]
 
 
-def _drawn(arena: Arena, name: str) -> int:
-    """Count what a family draws a trajectory."""
-    asked: set[int] = set()
-    _member(arena, name, lambda i: asked.add(i) or 0.5)
-    return len(asked)
+def _parameters(arena: Arena, name: str) -> int:
+    bounds = cast(Range, arena.bounds)  # of one channel: these searches know no other
+    return families.parameters(name, arena.beta.shape[1], bounds)
+
+
+def _of_family(arena: Arena, name: str, quantiles: np.ndarray) -> np.ndarray:
+    bounds = cast(Range, arena.bounds)
+    return families.of_quantiles(name, quantiles, arena.beta.shape[1], bounds)
 
 
 def knots(count: int | None = None) -> Callable[[optuna.Trial, Arena], np.ndarray]:
@@ -287,52 +290,6 @@ def turbo(initial: int = 10, patience: int = 4, candidates: int = 512) -> Search
     return search
 
 
-class _Given:
-    """A generator whose draws are quantiles given one by one, and whose noise is none."""
-
-    def __init__(self, quantile: Callable[[int], float]) -> None:
-        self.quantile, self.count = quantile, 0
-
-    def _next(self, size: int | tuple[int, ...] | None, *parameters) -> np.ndarray:
-        """Give quantiles, of the shape that numpy's generators draw."""
-        if size is None:
-            size = np.broadcast_shapes(*map(np.shape, parameters))
-        first, self.count = self.count, self.count + int(np.prod(size))
-        return np.array([self.quantile(i) for i in range(first, self.count)]).reshape(size)
-
-    def random(self, size=()) -> np.ndarray:
-        return self._next(size)
-
-    def uniform(self, low=0.0, high=1.0, size=None) -> np.ndarray:
-        return low + (high - low) * self._next(size, low, high)
-
-    def integers(self, low, high, size=None) -> np.ndarray:
-        drawn = low + np.floor((high - low) * self._next(size, low, high))
-        return np.minimum(drawn, high - 1).astype(int)
-
-    def lognormal(self, mean=0.0, sigma=1.0, size=None) -> np.ndarray:
-        quantile = np.clip(self._next(size, mean, sigma), 0.01, 0.99)
-        return np.exp(mean + sigma * ndtri(quantile))
-
-    def normal(self, loc=0.0, scale=1.0, size=None) -> np.ndarray:
-        shape = np.broadcast_shapes(np.shape(loc), np.shape(scale)) if size is None else size
-        return np.broadcast_to(loc, shape)
-
-    def __getattr__(self, name: str):
-        raise InputError(
-            f"trajectories.families: a family draws with rng.{name}, whose quantiles no sampler "
-            "can choose; draw with random, uniform, integers, lognormal or normal, or leave tpe "
-            "and cma-es out of rivals.searches"
-        )
-
-
-def _member(arena: Arena, name: str, quantile: Callable[[int], float]) -> np.ndarray:
-    bounds = cast(Range, arena.bounds)  # of one channel: these searches know no other
-    given = cast(np.random.Generator, _Given(quantile))
-    drawn = families.named(name)(1, arena.beta.shape[1], bounds, given)
-    return np.asarray(drawn[0], dtype=float)
-
-
 # Those of `zbo.base.searches` that work on an arena alone.
 SEARCHES: dict[str, Search] = {
     "random": random_search(),
@@ -341,7 +298,7 @@ SEARCHES: dict[str, Search] = {
     "zbo-paper": zbo(surrogate="paper", acquisition="ei", design="random", recommend="lucky"),
     "zbo-seeds": zbo(explore=0.5),
     "zbo-knots": within(at_knots, 5),
-    "zbo-cooldown": within(of_family("late_cooldown"), 4),
+    "zbo-cooldown": within(of_cooldown, 4),
     "constants": by_hand("constant"),
     "warmup": by_hand("warmup"),
     "cyclical": by_hand("cyclical"),

@@ -13,8 +13,10 @@ of the two, and need not know which.
 """
 
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
+from scipy.special import ndtri
 
 from zbo.base import channels
 from zbo.base.channels import Bounds, Range
@@ -92,6 +94,88 @@ def _draw(name: str, samples: int, cycles: int, bounds: Range, seed: list[int]) 
             f"{np.isfinite(beta).mean():.0%} of it finite; expected {(samples, cycles)}, all"
         )
     return beta
+
+
+def parameters(name: str, cycles: int, bounds: Range) -> int:
+    """Count what a family draws at random of each trajectory, its noise apart.
+
+    Raises:
+        InputError: As `of_quantiles`.
+    """
+    counting = _Quantiles()
+    named(name)(1, cycles, bounds, cast(np.random.Generator, counting))
+    return counting.used
+
+
+def of_quantiles(name: str, quantiles: np.ndarray, cycles: int, bounds: Range) -> np.ndarray:
+    """Make the trajectories that a family would draw, had chance given these quantiles.
+
+    Args:
+        name: Of the family, registered or an import path.
+        quantiles: In [0, 1], shape (m, d), in the order in which the family draws, d at least
+            `parameters`; what more there is has no effect. Noise is left out.
+        cycles: N.
+        bounds: Smallest and largest β.
+
+    Returns:
+        Shape (m, N), float32.
+
+    Raises:
+        InputError: If the family draws in a way that has no quantiles.
+    """
+    given = cast(np.random.Generator, _Quantiles(quantiles))
+    return np.asarray(named(name)(len(quantiles), cycles, bounds, given), dtype=np.float32)
+
+
+class _Quantiles:
+    """A generator that gives quantiles instead of chance, one column a draw; noise is none."""
+
+    def __init__(self, values: np.ndarray | None = None) -> None:
+        self.values, self.used = values, 0  # None: counts what is asked for
+
+    def _next(self, size: int | tuple[int, ...] | None, *parameters) -> np.ndarray:
+        shape = _shape(size, *parameters)
+        first, self.used = self.used, self.used + int(np.prod(shape[1:]))
+        if self.values is None:
+            return np.full(shape, 0.5)
+        return self.values[:, first : self.used].reshape(shape)
+
+    def random(self, size=None) -> np.ndarray:
+        return self._next(size)
+
+    def uniform(self, low=0.0, high=1.0, size=None) -> np.ndarray:
+        return low + (high - low) * self._next(size, low, high)
+
+    def integers(self, low, high, size=None) -> np.ndarray:
+        drawn = low + np.floor((high - low) * self._next(size, low, high))
+        return np.minimum(drawn, high - 1).astype(int)
+
+    def lognormal(self, mean=0.0, sigma=1.0, size=None) -> np.ndarray:
+        quantile = np.clip(self._next(size, mean, sigma), 0.01, 0.99)
+        return np.exp(mean + sigma * ndtri(quantile))
+
+    def normal(self, loc=0.0, scale=1.0, size=None) -> np.ndarray:
+        return np.broadcast_to(loc, _shape(size, loc, scale))
+
+    def __getattr__(self, name: str):
+        raise InputError(
+            f"trajectories.families: a family draws with rng.{name}, which has no quantiles to "
+            "choose; draw with random, uniform, integers, lognormal or normal"
+        )
+
+
+def _shape(size: int | tuple[int, ...] | None, *parameters) -> tuple[int, ...]:
+    """Give the shape that numpy's generators draw, a row a trajectory."""
+    if size is None:
+        shape = np.broadcast_shapes(*map(np.shape, parameters))
+    else:
+        shape = tuple(np.atleast_1d(size))
+    if not shape:
+        raise InputError(
+            "trajectories.families: a family draws one number for all trajectories; draw one of "
+            "each, of shape (samples, 1)"
+        )
+    return shape
 
 
 def rescale(beta: np.ndarray, bounds: Range) -> np.ndarray:

@@ -1,6 +1,4 @@
-"""The search space: latent points laid out, those with infeasible trajectories dropped (Biswas et
-al. 2023, table 1, step 4).
-"""
+"""The search space: points, the infeasible dropped (Biswas et al. 2023, table 1, step 4)."""
 
 import logging
 from collections.abc import Callable
@@ -9,9 +7,10 @@ import numpy as np
 import torch
 
 from zbo.base import channels
-from zbo.base.channels import Range
+from zbo.base.channels import Bounds, Range
 from zbo.base.errors import InputError
 from zbo.base.own import by_path
+from zbo.trajectories import families
 from zbo.trajectories.vae import TrajectoryVAE
 
 log = logging.getLogger(__name__)
@@ -47,27 +46,69 @@ def search_space(
         axes = [np.linspace(a, b, grid) for a, b in zip(low, high, strict=True)]
         z = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, dimensions)
     else:
-        sobol = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0)
-        z = low + sobol.draw(grid**2).numpy() * (high - low)
+        z = low + _spread(grid**2, dimensions) * (high - low)
     z = z.astype(np.float32)
     beta = model.decode(z)
+    return z, beta, _feasible(beta, model.bounds, constraint, tolerance)
+
+
+def parameter_space(
+    family: str, cycles: int, bounds: Bounds, points: int, constraint: str, tolerance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Spread points over what a family draws at random, without a VAE between.
+
+    Args:
+        family: Registered name or import path.
+        cycles: N.
+        bounds: Smallest and largest β; where β_d is searched as well, its parameters stand behind
+            those of β_c.
+        points: How many.
+        constraint: As of `search_space`.
+        tolerance: Likewise.
+
+    Returns:
+        As `search_space`; points are quantiles, in [0, 1].
+
+    Raises:
+        InputError: If no point is feasible, or the family has nothing to search.
+    """
+    ranges = channels.each(bounds)
+    counts = [families.parameters(family, cycles, of) for of in ranges]
+    if not all(counts):
+        raise InputError(
+            f"space.coordinates: '{family}' draws nothing at random, so it has no parameters to "
+            "search; set latents"
+        )
+    z = _spread(points, sum(counts)).astype(np.float32)
+    parts = np.split(z, np.cumsum(counts)[:-1], axis=1)
+    of_each = zip(parts, ranges, strict=True)
+    beta = channels.join([families.of_quantiles(family, q, cycles, of) for q, of in of_each])
+    return z, beta, _feasible(beta, bounds, constraint, tolerance)
+
+
+def _spread(points: int, dimensions: int) -> np.ndarray:
+    """Spread points evenly over the unit cube, shape (points, dimensions)."""
+    return torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0).draw(points).numpy()
+
+
+def _feasible(beta: np.ndarray, bounds: Bounds, constraint: str, tolerance: float) -> np.ndarray:
     check = CONSTRAINTS.get(constraint) or by_path(constraint, "space.constraint")
-    feasible = np.ones(len(z), dtype=bool)
-    for values, bounds in zip(channels.split(beta), channels.each(model.bounds), strict=True):
-        holds = np.asarray(check(values, bounds, tolerance))
-        if holds.shape != (len(z),) or holds.dtype != bool:
+    feasible = np.ones(len(beta), dtype=bool)
+    for values, of in zip(channels.split(beta), channels.each(bounds), strict=True):
+        holds = np.asarray(check(values, of, tolerance))
+        if holds.shape != (len(beta),) or holds.dtype != bool:
             raise InputError(
                 f"space.constraint: '{constraint}' gave {holds.dtype} of shape {holds.shape}; "
-                f"expected one bool a trajectory, shape {(len(z),)}"
+                f"expected one bool a trajectory, shape {(len(beta),)}"
             )
         feasible &= holds
     if not feasible.any():
         raise InputError(
-            f"space.constraint: '{constraint}' holds for none of the {len(z)} latent points; "
+            f"space.constraint: '{constraint}' holds for none of the {len(beta)} points; "
             "loosen it, raise space.tolerance or train longer (trajectory_vae.cycles)"
         )
-    log.info("%d of %d latent points are feasible", feasible.sum(), len(z))
-    return z, beta, feasible
+    log.info("%d of %d points are feasible", feasible.sum(), len(beta))
+    return feasible
 
 
 def within_bounds(beta: np.ndarray, bounds: Range, tolerance: float) -> np.ndarray:
