@@ -125,7 +125,7 @@ rule score_models:
     benchmark:
         "benchmarks/{study}/score_models.tsv"
     params:
-        settings=settings_for("objective", "model.classes"),
+        settings=settings_for("objective", "model.classes", "compare.kinds"),
     shell:
         """
         python -m zbo.base.warm {input.script:q} \
@@ -151,7 +151,7 @@ rule yardsticks:
     benchmark:
         "benchmarks/{study}/yardsticks.tsv"
     params:
-        settings=settings_for("seed", "model.classes", "compare.seeds"),
+        settings=settings_for("seed", "model.classes", "compare.kinds", "compare.seeds"),
     shell:
         """
         python -m zbo.base.warm {input.script:q} \
@@ -200,7 +200,7 @@ rule keep_model:
     benchmark:
         "benchmarks/{study}/keep_model.tsv"
     params:
-        settings=settings_for("seed"),
+        settings=settings_for("seed", "compare.kinds"),
     shell:
         """
         python -m zbo.base.warm {input.script:q} \

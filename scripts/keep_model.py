@@ -40,7 +40,8 @@ def main(argv: list[str] | None = None) -> None:
     objectives = np.nan_to_num(
         [reached.get(Path(path).stem, np.nan) for path in trained], nan=-np.inf
     )
-    kept = answer.keep(images, models, objectives, args.settings["seed"])
+    kinds = args.settings["compare"]["kinds"]
+    kept = answer.keep(images, models, objectives, args.settings["seed"], kinds)
     path = list(trained)[kept.best]
     data, name = trained[path], Path(path).stem
     why = f"{name}: objective {objectives[kept.best]:.4g}, the highest of {len(models)} seeds"

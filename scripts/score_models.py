@@ -25,6 +25,8 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     command.use_threads(args.threads)
     scoring = ObjectiveSettings(**args.settings["objective"])
+    kinds = args.settings["compare"]["kinds"]
+    clusters = kinds or args.settings["model"]["classes"]
     images = storage.read(args.images, kind="images")
     columns = ["model", "classes", "replicate", "seed", "status", *scores.LABEL_SCORES, "rotation"]
     columns += [*objective.PARTS, "loss", "seconds", "collapse"]
@@ -41,11 +43,11 @@ def main(argv: list[str] | None = None) -> None:
             "seconds": f"{storage.facts(path, kind='model')['seconds']:.1f}",
         }
         if model["status"] == DONE:
-            row |= _scored(model, trained, images, scoring, args.settings["model"]["classes"])
+            row |= _scored(model, trained, images, scoring, clusters)
             if trained.classes:
                 seeds.setdefault(name, []).append(model["probabilities"])
         rows.append(row)
-    rows += _agreed(seeds, images.get("labels"))
+    rows += _agreed(seeds, images.get("labels"), kinds)
     if "labels" in images:  # alone can tell what clusters of pixels are worth
         rows += _clustered(args.yardsticks, images["labels"]) if args.yardsticks else []
     storage.write_table(args.output, rows, columns)
@@ -86,13 +88,15 @@ def _judged(classes: np.ndarray, labels: np.ndarray | None) -> dict:
     return {column: round(value, 4) for column, value in found.items()}
 
 
-def _agreed(seeds: dict[str, list[np.ndarray]], labels: np.ndarray | None) -> list[dict]:
+def _agreed(
+    seeds: dict[str, list[np.ndarray]], labels: np.ndarray | None, kinds: int | None
+) -> list[dict]:
     """Judge what the seeds of each model with classes agree on, given their posteriors."""
     rows = []
     for name, posteriors in seeds.items():
         if len(posteriors) < 2:
             continue
-        shares = consensus.find(posteriors).probabilities(posteriors)
+        shares = consensus.find(posteriors, kinds=kinds).probabilities(posteriors)
         row = {"model": f"{scores.CONSENSUS}{name}", "classes": shares.shape[1], "status": DONE}
         row |= {"replicate": len(posteriors), "information": f"{objective.information(shares):.4f}"}
         rows.append(row | _judged(shares.argmax(1), labels))

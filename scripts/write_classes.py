@@ -21,7 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     about = storage.read(args.images, kind="images", without=("images",))
     seen: list[tuple[np.ndarray, ...]] = []
     storage.write_table(args.output, _rows(args.images, about, answer.read(args.model), seen))
-    every, angle, classes, symmetry = map(np.concatenate, zip(*seen, strict=True))
+    every, angle, part, symmetry = map(np.concatenate, zip(*seen, strict=True))
     print(f"{args.output}: {len(every):,} images, {every.mean():.0%} unlike those of the training")
     if every.mean() > answer.WARNED:
         print(
@@ -30,9 +30,9 @@ def main(argv: list[str] | None = None) -> None:
             "may mean little (column unlike)"
         )
     if "turned" in about:
-        groups = classes
+        groups = part
         if "labels" in about:
-            groups = classes * (about["labels"].max() + 2) + about["labels"]
+            groups = part * (about["labels"].max() + 2) + about["labels"]
         length, share = angles.resultant(angle, about["turned"], groups, symmetry)
         print(
             f"Angles follow those by which images were turned: resultant {length:.2f} (1 is best) "
@@ -48,7 +48,7 @@ def _rows(
     first = 0
     for images in storage.blocks(path, "images", BLOCK, kind="images"):
         found = kept.look(images)
-        seen.append((found.unlike, found.angle, found.classes, found.symmetry))
+        seen.append((found.unlike, found.angle, found.part, found.symmetry))
         yield from answer.rows(found, about, first)
         first += len(images)
 

@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     settings = args.settings
     images = storage.read(args.images, kind="images")
-    count = settings["model"]["classes"]
+    count = settings["compare"]["kinds"] or settings["model"]["classes"]
     if not count and "labels" in images:
         count = scores.kinds(images["labels"])
     seeds = min(SEEDS, settings["compare"]["seeds"])

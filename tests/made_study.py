@@ -251,6 +251,7 @@ def _answer(folder: Path, case: Case, n: int, rng: np.random.Generator) -> None:
         classes=classes,
         probability=rng.random(n),
         agreement=rng.random(n),
+        part=classes,
         angle=angle,
         angle_sd=np.abs(angle) / 10,
         symmetry=np.where(classes == 1, 0, 1),
@@ -265,7 +266,7 @@ def _answer(folder: Path, case: Case, n: int, rng: np.random.Generator) -> None:
     storage.write_table(folder / "classes.csv", list(answer.rows(found, images)))
     data = {
         "traversal": rng.random((2, case.classes, 10, case.side, case.side), dtype=np.float32),
-        "classes/own": np.arange(case.classes),
+        "classes/means": np.eye(case.classes, dtype=bool),
         "classes/zero": np.zeros(case.classes),
     }
     storage.write(folder / "model.h5", data, kind="kept model")

@@ -33,7 +33,9 @@ def main(argv: list[str] | None = None) -> None:
         figure = plots.figure(plots.PAGE, 1.4 * len(shown) * max(h / w, 0.6) + 0.4)
         grid = figure.add_gridspec(len(shown), 1 + across, width_ratios=[1, *[1.6] * across])
         for i, number in enumerate(shown):
-            own = np.flatnonzero(found["class"] == number)
+            parts = found["part"][found["class"] == number].astype(int)
+            k = np.bincount(parts).argmax() - 1  # latents mean something within a part alone
+            own = np.flatnonzero((found["class"] == number) & (found["part"] == k + 1))
             z = mean[own]
 
             def upright(index, own=own):
@@ -45,17 +47,17 @@ def main(argv: list[str] | None = None) -> None:
 
             ax = figure.add_subplot(grid[i, 0])
             plots.mosaic(ax, upright(_plane(z)), (), "", "latent 1", "latent 2")
-            ax.set_title(f"class {number:.0f}", loc="left")
+            of = f", {len(own) / len(parts):.0%} of it" if len(own) < len(parts) else ""
+            ax.set_title(f"class {number:.0f}{of}", loc="left")
             # What the posteriors know beyond the prior, in nats (the KL term), says which latents
             # hold anything.
             known = (z**2 + sd[own] ** 2 - 1) / 2 - np.log(sd[own])
             taken = sorted(np.argsort(-known.mean(0), kind="stable")[:across].tolist())
             for j in taken:
-                k = model["classes/own"][int(number) - 1]
                 decoded = model["traversal"][j, k, ::-1]  # ascending, as the plane
                 steps = np.linspace(0, len(decoded) - 1, min(STEPS, len(decoded))).round()
                 decoded = decoded[steps.astype(int)]
-                zero = np.rad2deg(model["classes/zero"][int(number) - 1])
+                zero = np.rad2deg(model["classes/zero"][k])
                 decoded = np.stack([rotate(one, zero, mode="edge") for one in decoded])
                 rows = np.stack((decoded, upright(_beside(z, j, len(decoded)))))
                 ax = figure.add_subplot(grid[i, 1 + taken.index(j)])

@@ -68,6 +68,7 @@ def test_a_key_given_twice_is_an_error(tmp_path):
         ("model.classes=1", "is about classes and model.* is 1: there are none to tell apart"),
         ("model.classes=1 objective.name=l1-l2", "model.classes to 2 or more"),
         ("objective.window=4", "objective.window: 4 is even"),
+        ("compare.kinds=11", r"compare.kinds: 11 cannot be put together from model.classes \(10"),
         ("space.coordinates=parameters", "space.coordinates: parameters are those of one family"),
         ("search.iterations", "set: 'search.iterations' is not key=value"),
         ("description.x=1", "set: 'description.x': description is a value"),

@@ -57,6 +57,29 @@ def test_batches_change_nothing(kept, monkeypatch):
         np.testing.assert_allclose(value, getattr(whole, name), atol=0.01, err_msg=name)
 
 
+def test_kinds_are_put_together_of_parts(tmp_path):
+    """Two kinds of three classes: each image's part is of its kind, and the most probable of it."""
+    images = some_images(60, SHAPE)
+    models = [shaken(small(image_shape=SHAPE), seed=s) for s in (1, 2, 3)]
+    answer.write(tmp_path / "model.h5", answer.keep(images, models, [1.0, 3.0, 2.0], kinds=2), {})
+    kept = answer.read(tmp_path / "model.h5")
+    found = kept.look(images)
+    assert kept.means.shape == (3, 2) and kept.means.any(0).all()
+    assert set(found.classes) <= {0, 1} and len(kept.zero) == len(kept.symmetry) == 3
+    assert kept.means[found.part, found.classes].all()
+    posterior = jrvae.encode(kept.model, images).probabilities
+    for image, (part, kind) in enumerate(zip(found.part, found.classes, strict=True)):
+        assert posterior[image, part] == posterior[image][kept.means[:, kind]].max()
+    np.testing.assert_array_equal(found.symmetry, kept.symmetry[found.part])
+
+
+def test_a_class_that_no_other_means_gets_the_one_that_fits_it_best():
+    parts = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]])
+    shared = np.array([[9, 1], [8, 2], [2, 4]])
+    means = answer._means(parts, shared)
+    np.testing.assert_array_equal(means, [[1, 0], [1, 0], [1, 1]])
+
+
 def test_images_unlike_those_seen_are_told(kept):
     """Pixels beyond any it can decode: whatever it makes of them, it is wrong."""
     assert kept.look(some_images(60, SHAPE)).unlike.sum() <= 1
@@ -92,7 +115,7 @@ def test_a_learned_sigma_is_the_root_mean_squared_error(decoder, tmp_path):
         assert np.isnan(found.sigma)
     else:
         encoding = jrvae.encode(model, images)
-        made = reconstructed(model, encoding.z_mean, found.own[found.look(images).classes])
+        made = reconstructed(model, encoding.z_mean, found.look(images).part)
         assert found.sigma == pytest.approx(np.sqrt(((made - images) ** 2).mean()), rel=1e-5)
 
 

@@ -24,7 +24,7 @@ def test_seeds_that_agree_but_for_names_agree():
     shares = agreed.probabilities(seeds)
     np.testing.assert_array_equal(shares.argmax(1), TRUTH)  # largest class first
     np.testing.assert_allclose(shares.sum(1), 1)
-    np.testing.assert_array_equal(agreed.agreement(seeds, TRUTH), 1)
+    np.testing.assert_allclose(agreed.agreement(seeds, TRUTH), 1)
     np.testing.assert_allclose(consensus.agreement(seeds), 1)
 
 
@@ -34,6 +34,20 @@ def test_together_they_are_better_than_each():
     found = consensus.find(seeds).probabilities(seeds).argmax(1)
     each = [label_scores(one.argmax(1), TRUTH).accuracy for one in seeds]
     assert label_scores(found, TRUTH).accuracy > 0.97 > max(each)
+
+
+def test_seeds_with_more_classes_than_kinds_come_to_the_kinds():
+    """Each cuts another kind in two; what the others leave together comes together again."""
+    rng = np.random.default_rng(0)
+    seeds = []
+    for cut in (0, 1, 2, 0, 1, 2):
+        found = TRUTH.copy()
+        found[(cut == TRUTH) & (rng.random(len(TRUTH)) < 0.5)] = 3
+        seeds.append(np.eye(4)[found])
+    agreed = consensus.find(seeds, kinds=3)
+    assert agreed.parts.shape == (6, 4, 3)
+    np.testing.assert_array_equal(agreed.probabilities(seeds).argmax(1), TRUTH)
+    np.testing.assert_allclose(agreed.agreement(seeds, TRUTH), 1)
 
 
 def test_a_seed_that_collapsed_weighs_little_and_changes_nothing():

@@ -265,9 +265,11 @@ KINDS: dict[str, Kind] = {
             "consensus/parts": Dataset(
                 "member, own class, class", "1", "P(class of the consensus | class of the member)"
             ),
-            "classes/own": Dataset("class", "", "class of the model kept that is each class"),
-            "classes/symmetry": Dataset("class", "", "what its angles are modulo; 0 if round"),
-            "classes/zero": Dataset("class", "rad", "angle at which the class lies on average"),
+            "classes/means": Dataset(
+                "own class, class", "", "whether this class of the model kept is part of that class"
+            ),
+            "classes/symmetry": Dataset("own class", "", "what its angles are modulo; 0 if round"),
+            "classes/zero": Dataset("own class", "rad", "angle at which it lies on average"),
             "errors": Dataset("hundredth", "1", "quantiles of the images' reconstruction errors"),
             "sigma": Dataset("", "1", "of a Gaussian decoder, given or learned; else NaN"),
         },
@@ -354,7 +356,7 @@ KINDS: dict[str, Kind] = {
 TABLES = {
     "classes.csv": (
         "What is known of each image, by all seeds of the recommended trajectory together and, "
-        "from `angle` on, by the model kept. Empty where the model has no such thing.",
+        "from `part` on, by the model kept. Empty where the model has no such thing.",
         {
             "image": "which, from 0: a row of images.h5 and images.csv",
             "file": "the file it comes from",
@@ -364,14 +366,16 @@ TABLES = {
             "class": "from 1, the largest first",
             "probability": "of that class: the seeds' votes",
             "agreement": "share of the seeds whose own class means this one",
-            "angle": "degrees counter-clockwise from how its class lies on average, known up to a "
-            "full turn / symmetry; empty where the class is round",
+            "part": "class of the model kept, from 1; several may make up a class (compare.kinds), "
+            "and what follows is told part by part",
+            "angle": "degrees counter-clockwise from how its part lies on average, known up to a "
+            "full turn / symmetry; empty where that is round",
             "angle_sd": "how sure that is: standard deviation, degrees",
-            "symmetry": "of its class: turned by a full turn / this, it looks the same; 0 is "
-            "round, 2 also where the class holds an object both ways up",
+            "symmetry": "of its part: turned by a full turn / this, it looks the same; 0 is "
+            "round, 2 also where it holds an object both ways up",
             "shift_y": "of the object from the middle, pixels down",
             "shift_x": "likewise to the right",
-            "scale": "size of the object over that of its class",
+            "scale": "size of the object over that of its part",
             "latent_*": "what else varies, each about normal with mean 0 and deviation 1",
             "latent_*_sd": "how sure that is: standard deviation",
             "error": "of the model's reconstruction: root mean square, of a range from 0 to 1",

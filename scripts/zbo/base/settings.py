@@ -459,6 +459,9 @@ class CompareSettings(Section):
     four warm-ups in a row (Fu et al. 2019). cooldown - jrVAE, best of the paper's cooldown in its
     plainest form. optimum - jrVAE, the trajectory found. transfer - jrVAE, the trajectory found in
     the study `transfer`."""
+    kinds: Annotated[Integer, Ge(2)] | None = None
+    """Into how many classes the consensus of the seeds puts those of the models: fewer than
+    `model.classes` where models are given more than there are kinds. null - as many."""
     transfer: str | None = None
     """Study whose optimum model transfer follows (figure B2), resampled to this study's cycles and
     rescaled from its bounds to these. Its search runs first."""
@@ -595,6 +598,11 @@ class Study(Section):
                 f"objective.name: '{objective}' is about classes and model.classes is {classes}: "
                 "there are none to tell apart; set objective.name to elbo or to your own as "
                 "module:function, or model.classes to 2 or more"
+            )
+        if self.compare.kinds is not None and self.compare.kinds > classes:
+            raise InputError(
+                f"compare.kinds: {self.compare.kinds} cannot be put together from model.classes "
+                f"({classes}); give as many or fewer"
             )
         if "transfer" in self.compare.models and self.compare.transfer is None:
             raise InputError(

@@ -40,11 +40,13 @@ class Answer:
         classes: Shape (n,), int.
         probability: Of that class: the seeds' share, shape (n,).
         agreement: Share of seeds whose own class means this one, shape (n,).
-        angle: Degrees counter-clockwise from how its class lies on average, modulo the class's
-            symmetry, shape (n,); NaN for a round class or a model without rotation.
+        part: Class of the kept model, shape (n,), int: what several of them make up
+            (`compare.kinds`) has angles, symmetry and latents part by part.
+        angle: Degrees counter-clockwise from how its part lies on average, modulo the part's
+            symmetry, shape (n,); NaN for a round one or a model without rotation.
         angle_sd: Circular standard deviation of its posterior, degrees.
-        symmetry: Order of the class's rotational symmetry, shape (n,); 0 if it is round, and 2 as
-            well where the class holds an object both ways up.
+        symmetry: Order of the part's rotational symmetry, shape (n,); 0 if it is round, and 2 as
+            well where it holds an object both ways up.
         shift: Of the object from the middle, pixels down and to the right, shape (n, 2); NaN
             without shifts.
         scale: Size over that of its class, shape (n,); NaN without scaling.
@@ -57,6 +59,7 @@ class Answer:
     classes: np.ndarray
     probability: np.ndarray
     agreement: np.ndarray
+    part: np.ndarray
     angle: np.ndarray
     angle_sd: np.ndarray
     symmetry: np.ndarray
@@ -76,9 +79,10 @@ class Kept:
         models: Of each seed that trained, as `jrvae.build` builds them.
         best: Index of the one kept.
         consensus: What the seeds agree on.
-        own: Class of the kept model that is each class of the consensus, shape (C,), int.
-        symmetry: Of each class, shape (C,), int.
-        zero: Angle of the kept model at which each class lies on average, radians, shape (C,).
+        means: Which classes of the kept model make up each class of the consensus, shape (K, C),
+            bool, at least one each.
+        symmetry: Of each class of the kept model, shape (K,), int.
+        zero: Angle at which each of these lies on average, radians, shape (K,).
         errors: Quantiles (0 to 1 in hundredths) of the study's reconstruction errors, shape (101,).
         sigma: Standard deviation of the kept model's Gaussian decoder, units of intensity; where it
             was learned, that which suits the study's images best. NaN for a Bernoulli decoder.
@@ -87,7 +91,7 @@ class Kept:
     models: Sequence[Any]
     best: int
     consensus: Consensus
-    own: np.ndarray
+    means: np.ndarray
     symmetry: np.ndarray
     zero: np.ndarray
     errors: np.ndarray
@@ -119,16 +123,17 @@ class Kept:
         posteriors = [voted(one.probabilities) for one in encodings]
         shares = self.consensus.probabilities(posteriors)
         classes = shares.argmax(1)
-        own, mine = self.own[classes], encodings[self.best]
-        z, symmetry = mine.z_mean.copy(), self.symmetry[classes]
+        mine = encodings[self.best]
+        part = _part(self.means, classes, posteriors[self.best])
+        z, symmetry = mine.z_mean.copy(), self.symmetry[part]
         turns = "r" in self.model.settings.invariances
         angle = sd = np.full(len(images), np.nan)
         if turns:
-            found = angles.likelihood(self.model, images, z, own, self.sigma)
+            found = angles.likelihood(self.model, images, z, part, self.sigma)
             z[:, 0], _ = angles.angle(found, np.ones_like(symmetry))
             angle, sd = angles.angle(found, symmetry)
-            angle = angles.wrapped(angle - self.zero[classes], symmetry)
-        made = angles.reconstructed(self.model, z, own)
+            angle = angles.wrapped(angle - self.zero[part], symmetry)
+        made = angles.reconstructed(self.model, z, part)
         error = np.sqrt(((made - images) ** 2).mean((1, 2)))
         shift, scale = _placed(self.model, z)
         latents = self.model.settings.latent_dim
@@ -136,6 +141,7 @@ class Kept:
             classes=classes,
             probability=shares.max(1),
             agreement=self.consensus.agreement(posteriors, classes),
+            part=part,
             angle=np.rad2deg(angle),
             angle_sd=np.rad2deg(sd),
             symmetry=symmetry,
@@ -149,7 +155,11 @@ class Kept:
 
 
 def keep(
-    images: np.ndarray, models: Sequence[Any], objectives: Sequence[float], seed: int = 0
+    images: np.ndarray,
+    models: Sequence[Any],
+    objectives: Sequence[float],
+    seed: int = 0,
+    kinds: int | None = None,
 ) -> Kept:
     """Make the model to keep of a trajectory's seeds.
 
@@ -158,6 +168,7 @@ def keep(
         models: Of each seed that trained.
         objectives: What each reached; the highest is kept.
         seed: Of the consensus.
+        kinds: Classes of the consensus; as many as the models have by default.
 
     Returns:
         The kept models, with classes, symmetries and angles that fit together.
@@ -165,22 +176,41 @@ def keep(
     best = int(np.argmax(objectives))
     encodings = [jrvae.encode(model, images) for model in models]
     posteriors = [voted(one.probabilities) for one in encodings]
-    agreed = consensus.find(posteriors, seed)
+    agreed = consensus.find(posteriors, seed, kinds)
     classes = agreed.probabilities(posteriors).argmax(1)
-    count = agreed.parts.shape[2]
-    shared = posteriors[best].T @ np.eye(count)[classes]
-    own = linear_sum_assignment(shared.T, maximize=True)[1]
-    symmetry = np.ones(count, int)
+    means = _means(agreed.parts[best], posteriors[best].T @ np.eye(agreed.parts.shape[2])[classes])
+    part = _part(means, classes, posteriors[best])
+    symmetry = np.ones(len(means), int)
     if "r" in models[best].settings.invariances:
-        symmetry = _symmetries(models[best], encodings[best].z_mean, classes, own)
-    sigma = _sigma(models[best], images, own[classes])
-    none = np.zeros(count), np.full(101, np.inf)
-    first = Kept(models, best, agreed, own, symmetry, *none, sigma).look(images)
+        symmetry = _symmetries(models[best], encodings[best].z_mean, part, len(means))
+    sigma = _sigma(models[best], images, part)
+    none = np.zeros(len(means)), np.full(101, np.inf)
+    first = Kept(models, best, agreed, means, symmetry, *none, sigma).look(images)
     zero = [
-        angles.mean(np.deg2rad(first.angle[first.classes == c]), symmetry[c]) for c in range(count)
+        angles.mean(np.deg2rad(first.angle[first.part == k]), symmetry[k])
+        for k in range(len(means))
     ]
     errors = np.quantile(first.error, np.linspace(0, 1, 101))
-    return Kept(models, best, agreed, own, symmetry, np.array(zero), errors, sigma)
+    return Kept(models, best, agreed, means, symmetry, np.array(zero), errors, sigma)
+
+
+def _means(parts: np.ndarray, shared: np.ndarray) -> np.ndarray:
+    """Tell which classes of a seed make up each of the consensus, shape (K, C), bool.
+
+    Args:
+        parts: P(class of the consensus | class of the seed), shape (K, C).
+        shared: Images they have in common, shape (K, C): a class that no other means gets the one
+            that fits it best.
+    """
+    means = parts.argmax(1)[:, None] == np.arange(parts.shape[1])
+    for k, c in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
+        means[k, c] |= not means[:, c].any()
+    return means
+
+
+def _part(means: np.ndarray, classes: np.ndarray, posterior: np.ndarray) -> np.ndarray:
+    """Give each image's most probable class of the kept model among those that make up its own."""
+    return np.where(means[:, classes].T, posterior, -1).argmax(1)
 
 
 def voted(probabilities: np.ndarray) -> np.ndarray:
@@ -206,7 +236,7 @@ def write(path: str, kept: Kept, about: Mapping[str, Any], **facts: Any) -> None
         "best": kept.best,
         "consensus/weights": kept.consensus.weights,
         "consensus/parts": kept.consensus.parts,
-        "classes/own": kept.own,
+        "classes/means": kept.means,
         "classes/symmetry": kept.symmetry,
         "classes/zero": kept.zero,
         "errors": kept.errors,
@@ -232,7 +262,7 @@ def read(path: str | Path) -> Kept:
         models,
         int(data["best"]),
         Consensus(data["consensus/weights"], data["consensus/parts"]),
-        data["classes/own"],
+        data["classes/means"],
         data["classes/symmetry"],
         data["classes/zero"],
         data["errors"],
@@ -308,6 +338,7 @@ def rows(
             "class": int(answer.classes[i]) + 1,
             "probability": f"{answer.probability[i]:.3f}",
             "agreement": f"{answer.agreement[i]:.3f}",
+            "part": int(answer.part[i]) + 1,
             "angle": _number(answer.angle[i], ".1f"),
             "angle_sd": _number(answer.angle_sd[i], ".1f"),
             "symmetry": int(answer.symmetry[i]),
@@ -346,21 +377,21 @@ def _sigma(model: Any, images: np.ndarray, own: np.ndarray) -> float:
     return max(np.sqrt(squares / images.size), LEAST_SIGMA)
 
 
-def _symmetries(model: Any, z: np.ndarray, classes: np.ndarray, own: np.ndarray) -> np.ndarray:
-    """Find the symmetry of each class: of what some of its members are taken for, upright."""
+def _symmetries(model: Any, z: np.ndarray, part: np.ndarray, count: int) -> np.ndarray:
+    """Find the symmetry of each part: of what some of its members are taken for, upright."""
     at = angles.Polar(tuple(model.settings.image_shape)).coordinates
     batch = max(1, ROWS // len(at))
-    found = np.ones(len(own), int)
-    for c in range(len(own)):
-        members = np.flatnonzero(classes == c)
+    found = np.ones(count, int)
+    for k in range(count):
+        members = np.flatnonzero(part == k)
         some = members[np.linspace(0, len(members) - 1, min(len(members), MEMBERS)).astype(int)]
         lying = [
-            angles.decoded(model, z[part], np.full(len(part), own[c]), at)
-            for part in (some[i : i + batch] for i in range(0, len(some), batch))
+            angles.decoded(model, z[few], np.full(len(few), k), at)
+            for few in (some[i : i + batch] for i in range(0, len(some), batch))
         ]
         if lying:
             upright = np.concatenate(lying).reshape(len(some), -1, angles.SAMPLED)
-            found[c] = angles.common_symmetry(upright)
+            found[k] = angles.common_symmetry(upright)
     return found
 
 

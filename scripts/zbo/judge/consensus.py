@@ -56,18 +56,22 @@ class Consensus:
         return sum(weight * (mean[own.argmax(1)] == classes) for weight, own, mean in votes)
 
 
-def find(posteriors: Sequence[np.ndarray], seed: int = 0) -> Consensus:
-    """Find the classes that the seeds agree on, as many as each has.
+def find(posteriors: Sequence[np.ndarray], seed: int = 0, kinds: int | None = None) -> Consensus:
+    """Find the classes that the seeds agree on.
+
+    Seeds with more classes than there are kinds each cut some kind in parts, but not all in the
+    same: what most of them leave together comes together again.
 
     Args:
         posteriors: q(k|x) of each seed that trained, S of shape (n, K), the same images in each.
         seed: Of k-means.
+        kinds: C, classes of the consensus; as many as each seed has by default.
 
     Returns:
         The consensus, classes in the order of their size, the largest first.
     """
     weights = weigh(posteriors)
-    count = posteriors[0].shape[1]
+    count = kinds or posteriors[0].shape[1]
     beside = np.concatenate(
         [np.sqrt(weight) * own for weight, own in zip(weights, posteriors, strict=True)], 1
     )
