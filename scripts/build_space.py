@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
             trajectories["families"][0],
             trajectories["cycles"],
             bounds,
-            chosen["grid"] ** 2,
+            chosen["grid"],
             chosen["constraint"],
             chosen["tolerance"],
         )

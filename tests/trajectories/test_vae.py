@@ -145,7 +145,7 @@ BOTH = (BOUNDS, (0.05, 0.8))
 
 def test_a_space_of_parameters_is_what_the_family_draws():
     """Points are quantiles, trajectories the family's; those of beta_d stand behind."""
-    z, beta, feasible = space.parameter_space("late_cooldown", 12, BOTH, 64, "bounds", 0.0)
+    z, beta, feasible = space.parameter_space("late_cooldown", 12, BOTH, 8, "bounds", 0.0)
     assert z.shape == (64, 8) and beta.shape == (64, 2, 12) and feasible.all()
     for k, part in enumerate((z[:, :4], z[:, 4:])):
         drawn = families.of_quantiles("late_cooldown", part, 12, BOTH[k])
@@ -154,13 +154,23 @@ def test_a_space_of_parameters_is_what_the_family_draws():
     assert all((np.bincount(of) == 16).all() for of in cells.T)
 
 
+@pytest.mark.parametrize(
+    ("family", "dimensions", "points"), [("constant", 1, 8), ("warmup", 2, 64)]
+)
+def test_one_or_two_parameters_are_a_grid(family, dimensions, points):
+    """As figures draw it."""
+    z, _, _ = space.parameter_space(family, 12, BOUNDS, 8, "bounds", 0.0)
+    assert z.shape == (points, dimensions)
+    assert all(len(np.unique(of)) == 8 for of in z.T)
+
+
 def test_a_family_without_chance_has_no_space_of_parameters(monkeypatch):
     def fixed(samples, cycles, bounds, rng):
         return np.full((samples, cycles), bounds[0])
 
     monkeypatch.setitem(families.FAMILIES, "fixed", fixed)
     with pytest.raises(InputError, match="'fixed' draws nothing at random"):
-        space.parameter_space("fixed", 12, BOUNDS, 64, "bounds", 0.0)
+        space.parameter_space("fixed", 12, BOUNDS, 8, "bounds", 0.0)
 
 
 def test_each_channel_is_scaled_by_its_own_bounds_and_back():

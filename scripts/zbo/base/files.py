@@ -39,7 +39,7 @@ class Kind(NamedTuple):
 
 
 BETA = Dataset("candidate, [channel], cycle", "1", "KL scale factors at each cycle")
-Z = Dataset("candidate, latent", "1", "latent points of the trajectory VAE")
+Z = Dataset("candidate, latent", "1", "points of the search space")
 STATUS = Dataset("", "", "done, or why it failed")
 CYCLES = {
     "loss": "loss, mean over images",
@@ -113,7 +113,7 @@ KINDS: dict[str, Kind] = {
         "space.h5",
         "The search space (table 1, step 4).",
         {
-            "z": Dataset("point, latent", "1", "grid of latent points"),
+            "z": Dataset("point, latent", "1", "latents, or what a family draws, as quantiles"),
             "beta": BETA._replace(dims="point, [channel], cycle"),
             "feasible": Dataset(
                 "point", "", "whether the constraint holds: the search may go there"

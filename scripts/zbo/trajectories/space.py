@@ -40,29 +40,22 @@ def search_space(
     Raises:
         InputError: If no point is feasible.
     """
-    low, high = encoded.min(0), encoded.max(0)
-    dimensions = encoded.shape[1]
-    if dimensions <= 2:
-        axes = [np.linspace(a, b, grid) for a, b in zip(low, high, strict=True)]
-        z = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, dimensions)
-    else:
-        z = low + _spread(grid**2, dimensions) * (high - low)
-    z = z.astype(np.float32)
+    z = _laid_out(encoded.min(0), encoded.max(0), grid)
     beta = model.decode(z)
     return z, beta, _feasible(beta, model.bounds, constraint, tolerance)
 
 
 def parameter_space(
-    family: str, cycles: int, bounds: Bounds, points: int, constraint: str, tolerance: float
+    family: str, cycles: int, bounds: Bounds, grid: int, constraint: str, tolerance: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Spread points over what a family draws at random, without a VAE between.
+    """Lay points over what a family draws at random, without a VAE between.
 
     Args:
         family: Registered name or import path.
         cycles: N.
         bounds: Smallest and largest β; where β_d is searched as well, its parameters stand behind
             those of β_c.
-        points: How many.
+        grid: As of `search_space`.
         constraint: As of `search_space`.
         tolerance: Likewise.
 
@@ -79,16 +72,25 @@ def parameter_space(
             f"space.coordinates: '{family}' draws nothing at random, so it has no parameters to "
             "search; set latents"
         )
-    z = _spread(points, sum(counts)).astype(np.float32)
+    z = _laid_out(np.zeros(sum(counts)), np.ones(sum(counts)), grid)
     parts = np.split(z, np.cumsum(counts)[:-1], axis=1)
     of_each = zip(parts, ranges, strict=True)
     beta = channels.join([families.of_quantiles(family, q, cycles, of) for q, of in of_each])
     return z, beta, _feasible(beta, bounds, constraint, tolerance)
 
 
-def _spread(points: int, dimensions: int) -> np.ndarray:
-    """Spread points evenly over the unit cube, shape (points, dimensions)."""
-    return torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=0).draw(points).numpy()
+def _laid_out(low: np.ndarray, high: np.ndarray, grid: int) -> np.ndarray:
+    """Lay points over a box, shape (m, d), float32.
+
+    In one or two dimensions a regular grid; in more, as many Sobol points as a plane's grid has.
+    """
+    if len(low) <= 2:
+        axes = [np.linspace(a, b, grid) for a, b in zip(low, high, strict=True)]
+        z = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(low))
+    else:
+        sobol = torch.quasirandom.SobolEngine(len(low), scramble=True, seed=0)
+        z = low + sobol.draw(grid**2).numpy() * (high - low)
+    return z.astype(np.float32)
 
 
 def _feasible(beta: np.ndarray, bounds: Bounds, constraint: str, tolerance: float) -> np.ndarray:
