@@ -17,7 +17,7 @@ def main(argv: list[str] | None = None) -> None:
     if args.settings["space"]["coordinates"] != "latents":
         raise InputError(
             "space.coordinates: the measuring ground is of latents, since its constants have no "
-            "parameters; set latents for it"
+            "parameters; set latents for it, or leave lottery out of rivals.searches"
         )
     chosen, trajectories = args.settings["ground"], args.settings["trajectories"]
     space = storage.read(args.space, kind="space")

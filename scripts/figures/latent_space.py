@@ -13,6 +13,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--space", required=True, help="space.h5")
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
+    panels.need_latents(args.space)
 
     sampled = storage.read(args.trajectories, kind="trajectories")
     encoded = storage.read(args.trajectory_vae, kind="trajectory_vae")["encoded"]

@@ -69,6 +69,7 @@ def test_a_key_given_twice_is_an_error(tmp_path):
         ("model.classes=1 objective.name=l1-l2", "model.classes to 2 or more"),
         ("objective.window=4", "objective.window: 4 is even"),
         ("compare.kinds=11", r"compare.kinds: 11 cannot be put together from model.classes \(10"),
+        ("compare.kinds=3 compare.seeds=1", "compare.kinds: what one seed cuts in parts"),
         ("space.coordinates=parameters", "space.coordinates: parameters are those of one family"),
         ("search.iterations", "set: 'search.iterations' is not key=value"),
         ("description.x=1", "set: 'description.x': description is a value"),

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -73,11 +74,20 @@ def test_kinds_are_put_together_of_parts(tmp_path):
     np.testing.assert_array_equal(found.symmetry, kept.symmetry[found.part])
 
 
-def test_a_class_that_no_other_means_gets_the_one_that_fits_it_best():
-    parts = np.array([[0.9, 0.1], [0.8, 0.2], [0.6, 0.4]])
-    shared = np.array([[9, 1], [8, 2], [2, 4]])
+def test_a_class_that_no_other_means_gets_the_one_with_most_of_its_images():
+    """And one that holds no image means nothing, whatever it would be."""
+    parts = np.array([[0.6, 0.4, 0.0], [0.1, 0.0, 0.9], [1 / 3, 1 / 3, 1 / 3]])
+    shared = np.array([[50, 40, 0], [5, 0, 45], [0, 0, 0]])
     means = answer._means(parts, shared)
-    np.testing.assert_array_equal(means, [[1, 0], [1, 0], [1, 1]])
+    np.testing.assert_array_equal(means, [[1, 1, 0], [0, 0, 1], [0, 0, 0]])
+
+
+def test_a_model_kept_by_an_earlier_version_is_named(kept, tmp_path):
+    answer.write(tmp_path / "model.h5", kept, {})
+    with h5py.File(tmp_path / "model.h5", "r+") as file:
+        del file["classes/means"]
+    with pytest.raises(InputError, match=r"model.h5: was kept by an earlier version"):
+        answer.read(tmp_path / "model.h5")
 
 
 def test_images_unlike_those_seen_are_told(kept):

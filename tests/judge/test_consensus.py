@@ -50,6 +50,16 @@ def test_seeds_with_more_classes_than_kinds_come_to_the_kinds():
     np.testing.assert_allclose(agreed.agreement(seeds, TRUTH), 1)
 
 
+def test_one_seed_alone_keeps_its_classes(caplog):
+    seeds = [np.eye(4)[np.arange(60) % 4], np.full((60, 4), 0.25)]
+    assert consensus.find(seeds, kinds=2).parts.shape == (2, 4, 4)
+    assert "no two seeds agree on how 4 classes make 2 kinds" in caplog.text
+
+
+def test_kinds_are_no_more_than_the_seeds_have():
+    assert consensus.find([seed_of([0, 1, 2])] * 2, kinds=9).parts.shape == (2, 3, 3)
+
+
 def test_a_seed_that_collapsed_weighs_little_and_changes_nothing():
     collapsed = np.tile([0.0, 1.0, 0.0], (len(TRUTH), 1))
     seeds = [seed_of([0, 1, 2]), seed_of([2, 0, 1]), collapsed, seed_of([1, 2, 0])]

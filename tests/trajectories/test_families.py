@@ -242,12 +242,21 @@ def test_a_family_that_draws_otherwise_is_named(monkeypatch):
     def dice(samples, cycles, bounds, rng):
         return rng.choice(6, (samples, cycles))
 
-    def alike(samples, cycles, bounds, rng):
-        return np.full((samples, cycles), rng.uniform(*bounds))
-
     monkeypatch.setitem(families.FAMILIES, "dice", dice)
-    monkeypatch.setitem(families.FAMILIES, "alike", alike)
     with pytest.raises(InputError, match=r"a family draws with rng\.choice"):
         families.parameters("dice", 12, (0.1, 10))
-    with pytest.raises(InputError, match="one number for all trajectories"):
-        families.parameters("alike", 12, (0.1, 10))
+
+
+def test_a_family_may_draw_row_by_row(monkeypatch):
+    def rows(samples, cycles, bounds, rng):
+        return np.stack(
+            [
+                np.full(cycles, rng.uniform(*bounds, 3).sum() + rng.integers(4))
+                for _ in range(samples)
+            ]
+        )
+
+    monkeypatch.setitem(families.FAMILIES, "rows", rows)
+    assert families.parameters("rows", 6, (0, 1)) == 4
+    beta = families.of_quantiles("rows", np.array([[0.1, 0.2, 0.3, 0.6], [0, 0, 1, 0]]), 6, (0, 1))
+    np.testing.assert_allclose(beta[:, 0], [2.6, 1.0], rtol=1e-6)

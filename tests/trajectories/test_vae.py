@@ -169,7 +169,7 @@ def test_a_family_without_chance_has_no_space_of_parameters(monkeypatch):
         return np.full((samples, cycles), bounds[0])
 
     monkeypatch.setitem(families.FAMILIES, "fixed", fixed)
-    with pytest.raises(InputError, match="'fixed' draws nothing at random"):
+    with pytest.raises(InputError, match="'fixed' draws nothing but noise"):
         space.parameter_space("fixed", 12, BOUNDS, 8, "bounds", 0.0)
 
 

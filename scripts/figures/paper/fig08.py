@@ -15,6 +15,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--iteration", required=True, help="the last of iterations/*.h5")
     parser.add_argument("--output", required=True, nargs="+", help="figure, .pdf and .png")
     args = parser.parse_args(argv)
+    panels.need_latents(args.space)
 
     sampled = storage.read(args.trajectories, kind="trajectories")
     encoded = storage.read(args.trajectory_vae, kind="trajectory_vae")["encoded"]

@@ -138,7 +138,7 @@ KINDS: dict[str, Kind] = {
             "z": Z,
             "beta": BETA,
             "observed/index": Dataset("trial", "", "which feasible point was tried"),
-            "observed/z": Dataset("trial, latent", "1", "its latent point"),
+            "observed/z": Dataset("trial, latent", "1", "its point"),
             "observed/objective": Dataset(
                 "trial", "of the objective", "mean over its seeds; of several objectives the first"
             ),
@@ -310,7 +310,7 @@ KINDS: dict[str, Kind] = {
         "The trajectories that the ground measures.",
         {
             "index": Dataset("trajectory", "", "feasible point of space.h5; -1 for a constant"),
-            "z": Dataset("trajectory, latent", "1", "its latent point"),
+            "z": Dataset("trajectory, latent", "1", "its point"),
             "beta": BETA._replace(dims="trajectory, [channel], cycle"),
             "constant": Dataset("trajectory", "", "whether it is a constant"),
             "repeats": Dataset("trajectory", "", "how often it is trained"),

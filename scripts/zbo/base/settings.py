@@ -604,6 +604,11 @@ class Study(Section):
                 f"compare.kinds: {self.compare.kinds} cannot be put together from model.classes "
                 f"({classes}); give as many or fewer"
             )
+        if self.compare.kinds is not None and self.compare.seeds < 2:
+            raise InputError(
+                "compare.kinds: what one seed cuts in parts, only others can put together; set "
+                "compare.seeds to 5 or so"
+            )
         if "transfer" in self.compare.models and self.compare.transfer is None:
             raise InputError(
                 "compare.transfer: name the study whose optimum model transfer follows"

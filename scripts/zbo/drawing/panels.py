@@ -51,9 +51,7 @@ class Search:
         initial = len(storage.read(design, kind="design")["index"])
         last = storage.read(iteration, kind="iteration")
         z, beta = files.feasible(latent)
-        chosen = storage.facts(space, kind="space")["settings"]["space"]
-        point = chosen["coordinates"].removesuffix("s")
-        return cls(z, latent["z"], latent["feasible"], beta, initial, last, point)
+        return cls(z, latent["z"], latent["feasible"], beta, initial, last, point_of(space))
 
     @property
     def recommended(self) -> int:
@@ -70,6 +68,25 @@ class Search:
         if at is None:
             at = self.z[[*self.last["observed/index"], self.recommended, self.best], :2]
         plots.evaluated(ax, at, self.initial, self.last["observed/failed"], -2, -1)
+
+
+def point_of(space: str) -> str:
+    """What the coordinates of a point in space.h5 are, "latent" or "parameter"."""
+    chosen = storage.facts(space, kind="space").get("settings", {}).get("space", {})
+    return chosen.get("coordinates", "latents").removesuffix("s")
+
+
+def need_latents(space: str) -> None:
+    """Refuse a space without latents, for a figure of them.
+
+    Raises:
+        InputError: If the study searched parameters.
+    """
+    if point_of(space) != "latent":
+        raise InputError(
+            f"{space}: the study searched parameters (space.coordinates), so there is no latent "
+            "space to draw; see figures/surrogate.pdf"
+        )
 
 
 def maps(figure: Figure, axes: Sequence[Axes], search: Search) -> None:
@@ -357,8 +374,9 @@ def class_in_words(found: Mapping[str, np.ndarray], number: int) -> str:
         number: The class.
     """
     own = found["class"] == number
-    order = found["symmetry"][own][0]
-    turns = {0: ", round", 1: ""}.get(order, f", {order:.0f}-fold")
+    orders = np.unique(found["symmetry"][own])
+    called = [{0: "round", 1: ""}.get(order, f"{order:.0f}-fold") for order in orders]
+    turns = "".join(f", {name}" for name in called if name)
     if np.isnan(found["angle"]).all():
         turns = ""
     return (

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from zbo.base import storage
 from zbo.base.errors import InputError
@@ -49,7 +48,7 @@ class Answer:
             well where it holds an object both ways up.
         shift: Of the object from the middle, pixels down and to the right, shape (n, 2); NaN
             without shifts.
-        scale: Size over that of its class, shape (n,); NaN without scaling.
+        scale: Size over that of its part, shape (n,); NaN without scaling.
         latents: Posterior means of the other latents, shape (n, L).
         latents_sd: Their standard deviations, shape (n, L).
         error: Root mean squared error of the reconstruction, units of intensity, shape (n,).
@@ -199,12 +198,13 @@ def _means(parts: np.ndarray, shared: np.ndarray) -> np.ndarray:
 
     Args:
         parts: P(class of the consensus | class of the seed), shape (K, C).
-        shared: Images they have in common, shape (K, C): a class that no other means gets the one
-            that fits it best.
+        shared: Images they have in common, shape (K, C). A class that holds none means nothing; one
+            of the consensus that no class means gets the class with the most of its images.
     """
-    means = parts.argmax(1)[:, None] == np.arange(parts.shape[1])
-    for k, c in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
-        means[k, c] |= not means[:, c].any()
+    used = shared.sum(1, keepdims=True) > 0.5  # half an image: probabilities, summed
+    means = (parts.argmax(1)[:, None] == np.arange(parts.shape[1])) & used
+    lost = ~means.any(0)
+    means[shared.argmax(0)[lost], np.flatnonzero(lost)] = True
     return means
 
 
@@ -254,6 +254,11 @@ def read(path: str | Path) -> Kept:
     """
     data = storage.read(path, kind="kept model")
     settings = evaluation.model_in(path, kind="kept model")
+    if "classes/means" not in data:
+        raise InputError(
+            f"{path}: was kept by an earlier version, which knew no parts of classes; run the "
+            "study again, which keeps its trainings"
+        )
     models = [
         evaluation.network(storage.group(data, f"members/{i}"), settings)
         for i in range(len(data["consensus/weights"]))

@@ -6,6 +6,7 @@ IEEE Trans. Pattern Anal. Mach. Intell. 27, 1866) the one here is k-means on the
 side: of those tried it agreed with the seeds best, and its cost is linear in images.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -15,6 +16,10 @@ from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score
 
 from zbo.search.objective import information
+
+log = logging.getLogger(__name__)
+
+ALONE = 0.9  # weight of a seed beside which the others say nothing
 
 
 @dataclass(frozen=True)
@@ -60,18 +65,23 @@ def find(posteriors: Sequence[np.ndarray], seed: int = 0, kinds: int | None = No
     """Find the classes that the seeds agree on.
 
     Seeds with more classes than there are kinds each cut some kind in parts, but not all in the
-    same: what most of them leave together comes together again.
+    same: what most of them leave together comes together again. One seed has nobody to agree with,
+    so its classes stay, and a warning says so.
 
     Args:
         posteriors: q(k|x) of each seed that trained, S of shape (n, K), the same images in each.
         seed: Of k-means.
-        kinds: C, classes of the consensus; as many as each seed has by default.
+        kinds: C, classes of the consensus; as many as each seed has by default, and at most.
 
     Returns:
         The consensus, classes in the order of their size, the largest first.
     """
     weights = weigh(posteriors)
-    count = kinds or posteriors[0].shape[1]
+    own = posteriors[0].shape[1]
+    count = min(kinds or own, own)
+    if count < own and weights.max() > ALONE:
+        log.warning("no two seeds agree on how %d classes make %d kinds: all are kept", own, count)
+        count = own
     beside = np.concatenate(
         [np.sqrt(weight) * own for weight, own in zip(weights, posteriors, strict=True)], 1
     )

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import cast
 
 import numpy as np
+from numpy.random import Generator
 from scipy.special import ndtri
 
 from zbo.base import channels
@@ -97,13 +98,13 @@ def _draw(name: str, samples: int, cycles: int, bounds: Range, seed: list[int]) 
 
 
 def parameters(name: str, cycles: int, bounds: Range) -> int:
-    """Count what a family draws at random of each trajectory, its noise apart.
+    """Count what a family draws at random of a trajectory, its noise apart.
 
     Raises:
         InputError: As `of_quantiles`.
     """
     counting = _Quantiles()
-    named(name)(1, cycles, bounds, cast(np.random.Generator, counting))
+    named(name)(1, cycles, bounds, cast(Generator, counting))
     return counting.used
 
 
@@ -123,22 +124,28 @@ def of_quantiles(name: str, quantiles: np.ndarray, cycles: int, bounds: Range) -
     Raises:
         InputError: If the family draws in a way that has no quantiles.
     """
-    given = cast(np.random.Generator, _Quantiles(quantiles))
-    return np.asarray(named(name)(len(quantiles), cycles, bounds, given), dtype=np.float32)
+    family = named(name)
+    drawn = [family(1, cycles, bounds, cast(Generator, _Quantiles(row)))[0] for row in quantiles]
+    return np.asarray(drawn, dtype=np.float32)
 
 
 class _Quantiles:
-    """A generator that gives quantiles instead of chance, one column a draw; noise is none."""
+    """A generator that gives quantiles of one trajectory instead of chance; noise is none."""
 
     def __init__(self, values: np.ndarray | None = None) -> None:
         self.values, self.used = values, 0  # None: counts what is asked for
 
     def _next(self, size: int | tuple[int, ...] | None, *parameters) -> np.ndarray:
-        shape = _shape(size, *parameters)
-        first, self.used = self.used, self.used + int(np.prod(shape[1:]))
+        shape = np.broadcast_shapes(*map(np.shape, parameters)) if size is None else size
+        first, self.used = self.used, self.used + int(np.prod(shape))
         if self.values is None:
             return np.full(shape, 0.5)
-        return self.values[:, first : self.used].reshape(shape)
+        if self.used > len(self.values):
+            raise InputError(
+                "trajectories.families: a family draws now more, now less of a trajectory; draw "
+                "as much of each"
+            )
+        return self.values[first : self.used].reshape(shape)
 
     def random(self, size=None) -> np.ndarray:
         return self._next(size)
@@ -146,7 +153,8 @@ class _Quantiles:
     def uniform(self, low=0.0, high=1.0, size=None) -> np.ndarray:
         return low + (high - low) * self._next(size, low, high)
 
-    def integers(self, low, high, size=None) -> np.ndarray:
+    def integers(self, low, high=None, size=None) -> np.ndarray:
+        low, high = (0, low) if high is None else (low, high)
         drawn = low + np.floor((high - low) * self._next(size, low, high))
         return np.minimum(drawn, high - 1).astype(int)
 
@@ -155,27 +163,14 @@ class _Quantiles:
         return np.exp(mean + sigma * ndtri(quantile))
 
     def normal(self, loc=0.0, scale=1.0, size=None) -> np.ndarray:
-        return np.broadcast_to(loc, _shape(size, loc, scale))
+        shape = np.broadcast_shapes(np.shape(loc), np.shape(scale)) if size is None else size
+        return np.broadcast_to(loc, shape)
 
     def __getattr__(self, name: str):
         raise InputError(
             f"trajectories.families: a family draws with rng.{name}, which has no quantiles to "
             "choose; draw with random, uniform, integers, lognormal or normal"
         )
-
-
-def _shape(size: int | tuple[int, ...] | None, *parameters) -> tuple[int, ...]:
-    """Give the shape that numpy's generators draw, a row a trajectory."""
-    if size is None:
-        shape = np.broadcast_shapes(*map(np.shape, parameters))
-    else:
-        shape = tuple(np.atleast_1d(size))
-    if not shape:
-        raise InputError(
-            "trajectories.families: a family draws one number for all trajectories; draw one of "
-            "each, of shape (samples, 1)"
-        )
-    return shape
 
 
 def rescale(beta: np.ndarray, bounds: Range) -> np.ndarray:

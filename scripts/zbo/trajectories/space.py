@@ -69,7 +69,7 @@ def parameter_space(
     counts = [families.parameters(family, cycles, of) for of in ranges]
     if not all(counts):
         raise InputError(
-            f"space.coordinates: '{family}' draws nothing at random, so it has no parameters to "
+            f"space.coordinates: '{family}' draws nothing but noise, so it has no parameters to "
             "search; set latents"
         )
     z = _laid_out(np.zeros(sum(counts)), np.ones(sum(counts)), grid)
@@ -107,7 +107,7 @@ def _feasible(beta: np.ndarray, bounds: Bounds, constraint: str, tolerance: floa
     if not feasible.any():
         raise InputError(
             f"space.constraint: '{constraint}' holds for none of the {len(beta)} points; "
-            "loosen it, raise space.tolerance or train longer (trajectory_vae.cycles)"
+            "loosen it or raise space.tolerance; of latents, train longer (trajectory_vae.cycles)"
         )
     log.info("%d of %d points are feasible", feasible.sum(), len(beta))
     return feasible
