@@ -17,8 +17,13 @@ from zbo.search.course import Course, newer
 
 PROJECT = Path(__file__).resolve().parents[1]
 SHOWN = 10  # of the latest trials
-# Figures that do not depend on how far the search is.
-LASTING = ("patches", "images", "trajectories", "latent_space")
+# Figures that do not depend on how far the search is, and what they show.
+LASTING = {
+    "patches": "images.h5",
+    "images": "images.h5",
+    "trajectories": "trajectories.h5",
+    "latent_space": "space.h5",
+}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -65,12 +70,14 @@ def peek(folder: Path, settings: dict[str, Any]) -> None:
 
 def _drawn(folder: Path, course: Course, rows: list[dict[str, Any]]) -> dict[str, Path]:
     """Name the figures that are there and not of an earlier search; draw those of one at work."""
-    there = {name: folder / f"figures/{name}.png" for name in report.TITLES}
-    since = folder / ("optimum.h5" if course.ended else "images.h5")
-    if not course.ended:
+    if course.ended:
+        shows = dict.fromkeys(report.TITLES, "optimum.h5")
+        there = {name: folder / f"figures/{name}.png" for name in shows}
+    else:
         searched = _searched(folder, course, rows)
-        there = {name: there[name] for name in LASTING} | searched
-    kept = {name: path for name, path in there.items() if newer(path, since)}
+        shows = LASTING | dict.fromkeys(searched, "images.h5")
+        there = {name: folder / f"figures/{name}.png" for name in LASTING} | searched
+    kept = {name: path for name, path in there.items() if newer(path, folder / shows[name])}
     return {name: kept[name] for name in report.TITLES if name in kept}
 
 

@@ -189,7 +189,8 @@ def test_clusters_of_latents_leave_the_angle_out(tmp_path):
     made = {"model": built.model_dump(mode="json"), "seconds": 1.0, "device": "cpu"}
     storage.write(tmp_path / "optimum-0.h5", model, kind="model", **made)
     change = "model.classes=0 objective.name=elbo trajectories.beta_d=0"
-    settings = config.pick(config.load("test", change), ["model.classes", "objective"])
+    needed = ["model.classes", "objective", "compare.kinds"]
+    settings = config.pick(config.load("test", change), needed)
     importlib.import_module("score_models").main(
         [
             *("--settings", json.dumps(settings)),

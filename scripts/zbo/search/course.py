@@ -99,8 +99,8 @@ class Course:
 
 
 def newer(path: Path, than: Path) -> bool:
-    """Tell whether a file is there and not left from before another."""
-    return path.exists() and path.stat().st_mtime_ns >= than.stat().st_mtime_ns
+    """Tell whether two files are there, and the first is not left from before the other."""
+    return path.exists() and than.exists() and path.stat().st_mtime_ns >= than.stat().st_mtime_ns
 
 
 def _iteration(folder: Path, number: int) -> Path:
