@@ -24,7 +24,7 @@ def test_seeds_that_agree_but_for_names_agree():
     shares = agreed.probabilities(seeds)
     np.testing.assert_array_equal(shares.argmax(1), TRUTH)  # largest class first
     np.testing.assert_allclose(shares.sum(1), 1)
-    np.testing.assert_allclose(agreed.agreement(seeds, TRUTH), 1)
+    np.testing.assert_array_equal(agreed.agreement(seeds, TRUTH), 1)
     np.testing.assert_allclose(consensus.agreement(seeds), 1)
 
 

@@ -177,9 +177,10 @@ def test_samplers_search_every_family(name):
 
 
 def test_knots_reach_from_bound_to_bound():
-    beta = searches.at_knots(Valley(), np.array([[0, 1, 0, 1, 0], [0.5] * 5]))
-    assert [beta[0].min(), beta[0].max()] == pytest.approx([BOUNDS[0], BOUNDS[1]], rel=0.5)
-    assert beta[1] == pytest.approx(np.ones(CYCLES))
+    beta = searches.at_knots(Valley(), np.array([[0] * 5, [1] * 5, [0.5] * 5, [0, 1, 0, 1, 1]]))
+    for line, value in zip(beta, (*BOUNDS, 1), strict=False):
+        assert line == pytest.approx(np.full(CYCLES, value))
+    assert [beta[3, 0], beta[3, -1]] == pytest.approx(BOUNDS)
 
 
 def test_a_late_cooldown_is_laid_out_by_its_own_parameters():

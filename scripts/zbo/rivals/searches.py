@@ -18,13 +18,13 @@ from zbo.base.errors import InputError
 from zbo.rivals.arena import Arena, Belief
 from zbo.search import optimize
 from zbo.search.optimize import Optimizer
-from zbo.trajectories import families, schedules
+from zbo.trajectories import families, schedules, space
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 Search = Callable[[Arena, int], Iterator[Belief]]
 
-_POINTS = 10_000  # of a space other than the latent one: as many as a grid of 100 x 100 has
+_GRID = 100  # of a space other than the latent one: as many points as that has by default
 START = 10  # trainings by chance or design before a search begins to learn
 
 
@@ -150,8 +150,7 @@ def within(lay_out: Callable[[Arena, np.ndarray], np.ndarray], dimensions: int) 
 
     def search(arena: Arena, budget: int) -> Iterator[Belief]:
         seed = int(arena.rng.integers(2**31))
-        sobol = torch.quasirandom.SobolEngine(dimensions, scramble=True, seed=seed)
-        arena.z = sobol.draw(_POINTS).numpy()
+        arena.z = space.laid_out(np.zeros(dimensions), np.ones(dimensions), _GRID, seed)
         arena.beta = lay_out(arena, arena.z)
         yield from zbo()(arena, budget)
 

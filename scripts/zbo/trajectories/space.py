@@ -40,7 +40,7 @@ def search_space(
     Raises:
         InputError: If no point is feasible.
     """
-    z = _laid_out(encoded.min(0), encoded.max(0), grid)
+    z = laid_out(encoded.min(0), encoded.max(0), grid)
     beta = model.decode(z)
     return z, beta, _feasible(beta, model.bounds, constraint, tolerance)
 
@@ -72,23 +72,31 @@ def parameter_space(
             f"space.coordinates: '{family}' draws nothing but noise, so it has no parameters to "
             "search; set latents"
         )
-    z = _laid_out(np.zeros(sum(counts)), np.ones(sum(counts)), grid)
+    z = laid_out(np.zeros(sum(counts)), np.ones(sum(counts)), grid)
     parts = np.split(z, np.cumsum(counts)[:-1], axis=1)
     of_each = zip(parts, ranges, strict=True)
     beta = channels.join([families.of_quantiles(family, q, cycles, of) for q, of in of_each])
     return z, beta, _feasible(beta, bounds, constraint, tolerance)
 
 
-def _laid_out(low: np.ndarray, high: np.ndarray, grid: int) -> np.ndarray:
-    """Lay points over a box, shape (m, d), float32.
+def laid_out(low: np.ndarray, high: np.ndarray, grid: int, seed: int = 0) -> np.ndarray:
+    """Lay points over a box.
 
-    In one or two dimensions a regular grid; in more, as many Sobol points as a plane's grid has.
+    Args:
+        low: Its lower corner, shape (d,).
+        high: Its upper one.
+        grid: Points a dimension, in one or two; in more, as many Sobol points as a plane's grid
+            has.
+        seed: Of these.
+
+    Returns:
+        Shape (m, d), float32.
     """
     if len(low) <= 2:
         axes = [np.linspace(a, b, grid) for a, b in zip(low, high, strict=True)]
         z = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(low))
     else:
-        sobol = torch.quasirandom.SobolEngine(len(low), scramble=True, seed=0)
+        sobol = torch.quasirandom.SobolEngine(len(low), scramble=True, seed=seed)
         z = low + sobol.draw(grid**2).numpy() * (high - low)
     return z.astype(np.float32)
 
